@@ -1,0 +1,131 @@
+"""Tasks shown to people and programs: `repr`, short labels, JSON and flat columns.
+
+All of it is linear in the number of distinct tasks and free of recursion over dependencies. A shared
+dependency is written out again while that stays cheap; past `MOST_EXPANDED` nested tasks, one that
+was written out before is shown by its type alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+from frozendict import frozendict
+
+MOST_EXPANDED = 1_000
+NESTED_IN_JSON = 3  # levels of dependencies whose parameters are shown inline
+
+
+def render(task: Any, limit: int | None = None) -> str:
+    """`Type(parameter=value, ...)`; with a `limit`, at most that many characters, cut with an ellipsis."""
+    pieces: list[str] = []
+    length = 0
+    for piece in _pieces(task):
+        pieces.append(piece)
+        length += len(piece)
+        if limit is not None and length > limit:
+            return "".join(pieces)[: max(limit - 1, 0)] + "…"
+    return "".join(pieces)
+
+
+def _pieces(task: Any) -> Iterator[str]:
+    seen: set[str] = set()
+    expanded = 0
+    stack: list[Iterator[Any]] = [iter([task])]
+    while stack:
+        for part in stack[-1]:
+            if type(part) is _Text:
+                yield str(part)
+                continue
+            kind = type(part)
+            if "__labtech__" in kind.__dict__:
+                expanded += 1
+                if expanded > MOST_EXPANDED and part._labtech_key in seen:
+                    yield f"{kind.__labtech__.label}(…)"
+                    continue
+                seen.add(part._labtech_key)
+                stack.append(_task_parts(part))
+            elif kind is tuple or kind is frozendict:
+                stack.append(_tuple_parts(part) if kind is tuple else _dict_parts(part))
+            else:
+                yield f"{kind.__qualname__}.{part.name}" if isinstance(part, Enum) else repr(part)
+                continue
+            break
+        else:
+            stack.pop()
+
+
+class _Text(str):
+    """Punctuation, as against a string value."""
+
+
+def _task_parts(task: Any) -> Iterator[Any]:
+    kind = type(task).__labtech__
+    shown = type(task).__dataclass_fields__
+    yield _Text(kind.label + "(")
+    first = True
+    for name in kind.parameters:
+        if shown[name].repr:
+            yield _Text(f"{name}=" if first else f", {name}=")
+            yield getattr(task, name)
+            first = False
+    yield _Text(")")
+
+
+def _tuple_parts(values: tuple[Any, ...]) -> Iterator[Any]:
+    yield _Text("(")
+    for position, value in enumerate(values):
+        if position:
+            yield _Text(", ")
+        yield value
+    yield _Text(",)" if len(values) == 1 else ")")
+
+
+def _dict_parts(values: Any) -> Iterator[Any]:
+    yield _Text("frozendict({")
+    for position, (name, value) in enumerate(values.items()):
+        yield _Text(f", {name!r}: " if position else f"{name!r}: ")
+        yield value
+    yield _Text("})")
+
+
+def params_json(task: Any, levels: int = NESTED_IN_JSON) -> dict[str, Any]:
+    """The parameters as JSON values: enum members by name, tasks as `{"type", "key", "params"}`.
+
+    Tasks nested deeper than `levels` have no `params`: their key says which they are. Numbers JSON
+    does not have are the strings "nan", "inf" and "-inf".
+    """
+    return {name: value_json(getattr(task, name), levels) for name in type(task).__labtech__.parameters}
+
+
+def value_json(value: Any, levels: int = NESTED_IN_JSON) -> Any:
+    """One frozen parameter value as a JSON value (see `params_json`)."""
+    kind = type(value)
+    if kind is tuple:
+        return [value_json(item, levels) for item in value]
+    if kind is frozendict:
+        return {name: value_json(item, levels) for name, item in value.items()}
+    if isinstance(value, Enum):
+        return value.name
+    if kind is float:
+        return value if math.isfinite(value) else str(value)
+    if "__labtech__" in kind.__dict__:
+        shown = {"type": kind.__labtech__.label, "key": value._labtech_key}
+        return {**shown, "params": params_json(value, levels - 1)} if levels > 0 else shown
+    return value
+
+
+def flatten(params: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """JSON parameters as dotted columns: `classifier_task.n_estimators`; a nested task's own column is its type."""
+    flat: dict[str, Any] = {}
+    for name, value in params.items():
+        if isinstance(value, dict) and "type" in value and "key" in value:
+            flat[prefix + name] = value["type"]
+            flat.update(flatten(value.get("params", {}), f"{prefix}{name}."))
+        elif isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = value
+    return flat

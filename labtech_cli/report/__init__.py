@@ -1,0 +1,1 @@
+"""Readers of events and plans: they change nothing."""

@@ -1,0 +1,1 @@
+"""The imperative shell: the loop, the runners and the worker that calls `task.run()`."""

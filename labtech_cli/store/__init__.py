@@ -1,0 +1,1 @@
+"""Where results are kept, how they are written, and which are there."""
