@@ -175,7 +175,11 @@ def encode_fields(type_name: str, parameter: str, value: Any, dependencies: list
 
 def type_prefix(type_name: str, code_version: str | None) -> bytes:
     """What every key of a task type starts its digest with."""
-    return b"labtech.key/1" + encode_str(type_name) + (b"N" if code_version is None else encode_str(code_version))
+    return (
+        b"labtech.key/1"
+        + encode_str(type_name)
+        + (b"N" if code_version is None else encode_str(code_version))
+    )
 
 
 def digest(prefix: bytes, parts: list[bytes]) -> str:

@@ -78,7 +78,11 @@ def _plain(value: Any) -> Any:
     if value is None:
         return 0
     if isinstance(value, Enum):
-        return (enum_name(type(value)), list(type(value).__members__).index(value.name) if value.name in type(value).__members__ else -1, repr(value.value))
+        return (
+            enum_name(type(value)),
+            list(type(value).__members__).index(value.name) if value.name in type(value).__members__ else -1,
+            repr(value.value),
+        )
     if isinstance(value, float):
         return (value != value, 0.0 if value != value else value, not str(value).startswith("-"))
     return value

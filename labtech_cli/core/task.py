@@ -71,6 +71,11 @@ class TaskType:
     prefix: bytes
     post_init: bool
 
+    @property
+    def keeps_nothing(self) -> bool:
+        """Whether results of this type are never kept beyond a run (`cache=None` or `NullCache()`)."""
+        return self.cache is None or getattr(self.cache, "keeps_nothing", False)
+
 
 class Task(Generic[R]):
     """What every task has. `@task` gives a class these members; to inherit from `Task[ResultType]`
@@ -180,10 +185,14 @@ _MEANT: Final = {"__post_init__": "name it post_init", "__init__": "declare para
 
 
 @overload
-@dataclass_transform(frozen_default=True, eq_default=True, order_default=True, field_specifiers=(dataclasses.field,))
+@dataclass_transform(
+    frozen_default=True, eq_default=True, order_default=True, field_specifiers=(dataclasses.field,)
+)
 def task(cls: C, /) -> C: ...
 @overload
-@dataclass_transform(frozen_default=True, eq_default=True, order_default=True, field_specifiers=(dataclasses.field,))
+@dataclass_transform(
+    frozen_default=True, eq_default=True, order_default=True, field_specifiers=(dataclasses.field,)
+)
 def task(
     *,
     cache: Any = ...,
@@ -191,7 +200,9 @@ def task(
     max_parallel: int | None = None,
     mlflow_run: bool = False,
 ) -> Callable[[C], C]: ...
-@dataclass_transform(frozen_default=True, eq_default=True, order_default=True, field_specifiers=(dataclasses.field,))
+@dataclass_transform(
+    frozen_default=True, eq_default=True, order_default=True, field_specifiers=(dataclasses.field,)
+)
 def task(cls: Any = None, /, **options: Any) -> Any:
     """Make a class with a `run()` method a task type; its annotated fields are the parameters.
 
@@ -279,7 +290,9 @@ def _encode(made: Any, kind: TaskType) -> tuple[list[bytes], list[Any]]:
         try:
             value = getattr(made, name)
         except AttributeError:
-            raise TaskError(f"{kind.label}: parameter '{name}' has no value", hint="give the field a default") from None
+            raise TaskError(
+                f"{kind.label}: parameter '{name}' has no value", hint="give the field a default"
+            ) from None
         frozen, part = keys.encode_fields(kind.label, name, value, found)
         if frozen is not value:
             _set(made, name, frozen)
@@ -366,17 +379,25 @@ def _check_class(cls: Any, where: str) -> None:
             hint="move the class to the top level of a module",
         )
     for base in cls.__mro__[:-1]:
-        if base is Task or base is Generic or "__labtech__" in base.__dict__ or base.__dict__.get("_is_protocol"):
+        if (
+            base is Task
+            or base is Generic
+            or "__labtech__" in base.__dict__
+            or base.__dict__.get("_is_protocol")
+        ):
             continue
         own = set(base.__dict__) | set(base.__dict__.get("__annotations__", {}))
         for name in sorted(own):
             taken = name in RESERVED or name.startswith("_labtech") or (name == "__init__" and base is cls)
             if taken and not (name == "__hash__" and base.__dict__[name] is None):
                 raise TaskError(
-                    f"{where}: '{name}' is reserved" + (f" (defined in {base.__qualname__})" if base is not cls else ""),
+                    f"{where}: '{name}' is reserved"
+                    + (f" (defined in {base.__qualname__})" if base is not cls else ""),
                     hint=_MEANT.get(name, "choose another name: every task has this attribute already"),
                 )
-    run = next((base.__dict__["run"] for base in cls.__mro__ if "run" in base.__dict__ and not _stub(base)), None)
+    run = next(
+        (base.__dict__["run"] for base in cls.__mro__ if "run" in base.__dict__ and not _stub(base)), None
+    )
     if not callable(run):
         raise TaskError(f"{where} has no run() method", hint="define run(self), which returns the result")
 
@@ -388,20 +409,26 @@ def _stub(base: type) -> bool:
 
 def _check_options(where: str, cache: Any, version: Any, max_parallel: Any, mlflow_run: Any) -> None:
     if version is not None and not isinstance(version, str):
-        raise TaskError(f"{where}: code_version must be a string, not {version!r}", hint=f"write code_version='{version}'")
+        raise TaskError(
+            f"{where}: code_version must be a string, not {version!r}", hint=f"write code_version='{version}'"
+        )
     if max_parallel is not None and (type(max_parallel) is not int or max_parallel < 1):
         raise TaskError(f"{where}: max_parallel must be a whole number of at least 1, not {max_parallel!r}")
     if not isinstance(mlflow_run, bool):
         raise TaskError(f"{where}: mlflow_run must be True or False, not {mlflow_run!r}")
     if isinstance(cache, type):
-        raise TaskError(f"{where}: cache must be an instance, not a class", hint=f"write cache={cache.__name__}()")
+        raise TaskError(
+            f"{where}: cache must be an instance, not a class", hint=f"write cache={cache.__name__}()"
+        )
     if cache is not None and cache is not DEFAULT_CACHE and not hasattr(cache, "save_result"):
         raise TaskError(f"{where}: cache must be a cache format or None, not {cache!r}")
 
 
 def _defines(cls: type, name: str) -> bool:
     """Whether the class or a base of the user's own (not `Task`, not object) defines `name`."""
-    return any(name in base.__dict__ for base in cls.__mro__[:-1] if base is not Task and not _is_ours(base, name))
+    return any(
+        name in base.__dict__ for base in cls.__mro__[:-1] if base is not Task and not _is_ours(base, name)
+    )
 
 
 def _is_ours(base: type, name: str) -> bool:

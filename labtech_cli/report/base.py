@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -26,24 +27,21 @@ class Reporter:
 
 
 class FanOut(Reporter):
-    """Passes everything on to several reporters; one that raises is dropped with a warning."""
+    """Passes everything on to several reporters; one that raises is closed and dropped with a warning."""
 
     def __init__(self, reporters: Sequence[Reporter]) -> None:
-        self._live = list(reporters)
-        self._handlers = [reporter.handle for reporter in self._live]
+        self._live = tuple(reporters)  # replaced, never changed, so that a drop harms no iteration
         self.interval = min((r.interval for r in reporters if r.interval is not None), default=None)
 
     def handle(self, event: Event) -> None:
-        for position, handler in enumerate(self._handlers):
+        for reporter in self._live:
             try:
-                handler(event)
+                reporter.handle(event)
             except Exception as error:
-                self._drop(self._live[position], error)
-                return self._handle_rest(event, position)
-        return None
+                self._drop(reporter, error)
 
     def tick(self, now: float, active: Callable[[], Sequence[Active]]) -> None:
-        for reporter in list(self._live):
+        for reporter in self._live:
             if reporter.interval is not None:
                 try:
                     reporter.tick(now, active)
@@ -51,25 +49,24 @@ class FanOut(Reporter):
                     self._drop(reporter, error)
 
     def close(self) -> None:
-        for reporter in list(self._live):
+        closing, self._live = self._live, ()
+        for reporter in closing:
             try:
                 reporter.close()
             except Exception as error:
-                self._drop(reporter, error)
-
-    def _handle_rest(self, event: Event, start: int) -> None:
-        """After a drop, the reporters that had not seen the event yet (they moved down by one)."""
-        for reporter in self._live[start:]:
-            try:
-                reporter.handle(event)
-            except Exception as error:
-                self._drop(reporter, error)
+                _warn(reporter, error)
 
     def _drop(self, reporter: Reporter, error: Exception) -> None:
-        if reporter in self._live:
-            self._live.remove(reporter)
-            self._handlers = [kept.handle for kept in self._live]
-        line = traceback.extract_tb(error.__traceback__)[-1]
+        """Take `reporter` out; its `close` still gives back what it holds (the cursor, a file)."""
+        self._live = tuple(kept for kept in self._live if kept is not reporter)
+        with contextlib.suppress(Exception):
+            reporter.close()
+        _warn(reporter, error)
+
+
+def _warn(reporter: Reporter, error: Exception) -> None:
+    line = traceback.extract_tb(error.__traceback__)[-1]
+    with contextlib.suppress(Exception):  # stderr itself may be what is broken
         print(
             f"warning: {type(reporter).__name__} stopped reporting: {type(error).__name__}: {error} "
             f"({line.filename}:{line.lineno}); the run goes on",

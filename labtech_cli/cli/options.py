@@ -1,0 +1,60 @@
+"""The options that many commands share, declared once: which lab, and how output is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labtech_cli.errors import ConfigError, did_you_mean
+
+_LAB = "Lab"
+_OUTPUT = "Output"
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Configuration file to use.", rich_help_panel=_LAB),
+]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--profile", metavar="NAME", help="Profile of the configuration to use.", rich_help_panel=_LAB
+    ),
+]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--storage", metavar="WHERE", help="Folder or URL of the results, or none.", rich_help_panel=_LAB
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="Set any configuration key.", rich_help_panel=_LAB),
+]
+FormatOption = Annotated[
+    str | None,
+    typer.Option("--format", metavar="FORMAT", help="How to write the data.", rich_help_panel=_OUTPUT),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format json.", rich_help_panel=_OUTPUT)]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write to a file, not to stdout.", rich_help_panel=_OUTPUT
+    ),
+]
+
+
+def chosen_format(name: str | None, json: bool, allowed: Sequence[str]) -> str:
+    """The format that `--format` and `--json` ask for; the first of `allowed` when they say nothing."""
+    if json:
+        if name not in (None, "json"):
+            raise ConfigError(f"--json and --format {name} contradict each other", hint="give one of them")
+        name = "json"
+    if name is None:
+        return allowed[0]
+    if name not in allowed:
+        hint = did_you_mean(name, allowed)
+        raise ConfigError(f"--format {name}: must be one of {', '.join(allowed)}", hint=hint)
+    return name

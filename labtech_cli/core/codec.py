@@ -1,0 +1,108 @@
+"""Parameters as text that a storage keeps, typed and readable without the user's code.
+
+JSON in which a nested task is `{"$task": key}`, an enum member `{"$enum": type, "name": name}`, and a
+number JSON cannot hold `{"$float": ...}` or `{"$int": hex}`. Reading it back gives the same values.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from frozendict import frozendict
+
+from labtech_cli.core.key import enum_name
+
+_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_PLAIN = frozenset({str, bool, type(None)})
+_INT_LIMIT = 1 << 63  # larger ones have no bound on their decimal digits
+
+
+def encode_params(task: Any) -> str:
+    """The parameters of `task` as one line of text."""
+    values = {}
+    for name in type(task).__labtech__.parameters:
+        value = getattr(task, name)
+        values[name] = value if type(value) in _PLAIN else _encode(value)
+    text = _dump(values)
+    return text if text.isascii() else _storable(text)
+
+
+def _storable(text: str) -> str:
+    """Lone surrogates cannot be stored as UTF-8: escape them the way JSON does."""
+    return "".join(f"\\u{ord(char):04x}" if 0xD800 <= ord(char) <= 0xDFFF else char for char in text)
+
+
+def _encode(value: Any) -> Any:
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is int:
+        return value if -_INT_LIMIT < value < _INT_LIMIT else {"$int": format(value, "x")}
+    if kind is float:
+        return value if math.isfinite(value) else {"$float": str(value)}
+    if kind is tuple:
+        return [_encode(item) for item in value]
+    if kind is frozendict:
+        encoded = {name: _encode(item) for name, item in value.items()}
+        return {"$dict": encoded} if any(name.startswith("$") for name in encoded) else encoded
+    if isinstance(value, Enum):
+        return {"$enum": enum_name(kind), "name": value.name}
+    return {"$task": value._labtech_key}
+
+
+class Undecodable(Exception):
+    """A stored parameter no longer means anything: its enum, or a task in it, is gone."""
+
+
+def decode_params(
+    text: str, resolve_task: Callable[[str], Any], resolve_enum: Callable[[str, str], Any]
+) -> dict[str, Any]:
+    """The parameters by name; `resolve_task(key)` and `resolve_enum(type, name)` give the objects."""
+
+    def decode(value: Any) -> Any:
+        if isinstance(value, list):
+            return tuple([decode(item) for item in value])
+        if not isinstance(value, dict):
+            return value
+        if "$task" in value:
+            return resolve_task(value["$task"])
+        if "$enum" in value:
+            return resolve_enum(value["$enum"], value["name"])
+        if "$float" in value:
+            return float(value["$float"])
+        if "$int" in value:
+            return int(value["$int"], 16)
+        return frozendict({name: decode(item) for name, item in value.get("$dict", value).items()})
+
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise Undecodable("stored parameters are not a table")
+    return {name: decode(value) for name, value in values.items()}
+
+
+def present_params(text: str, inline: Callable[[str], Any]) -> dict[str, Any]:
+    """The parameters as JSON for people and programs: enum members by name, tasks as `inline(key)`."""
+
+    def show(value: Any) -> Any:
+        if isinstance(value, list):
+            return [show(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if "$task" in value:
+            return inline(value["$task"])
+        if "$enum" in value:
+            return value["name"]
+        if "$float" in value:
+            return value["$float"]
+        if "$int" in value:
+            return int(value["$int"], 16)
+        return {name: show(item) for name, item in value.get("$dict", value).items()}
+
+    return {
+        name: show(value) if isinstance(value, (list, dict)) else value
+        for name, value in json.loads(text).items()
+    }

@@ -1,0 +1,38 @@
+"""A small shared memory in which each worker notes what it runs now.
+
+The parent reads it by the clock for the display, and after a worker's death to know which task died
+with it. Writing costs a third of a microsecond, which no message could.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import tempfile
+
+_SLOT = struct.Struct("<qd")  # number of the task (-1: none), when it started
+NOTHING = -1
+
+
+class Board:
+    """`size` slots, one a worker, in an unlinked file that workers inherit by its descriptor."""
+
+    def __init__(self, size: int, fd: int | None = None) -> None:
+        if fd is None:
+            with tempfile.TemporaryFile(prefix="labtech-") as file:
+                file.truncate(size * _SLOT.size)
+                fd = os.dup(file.fileno())
+        self.fd, self.size = fd, size
+        self._memory = mmap.mmap(fd, size * _SLOT.size)
+
+    def write(self, slot: int, number: int, started_at: float = 0.0) -> None:
+        _SLOT.pack_into(self._memory, slot * _SLOT.size, number, started_at)
+
+    def read(self, slot: int) -> tuple[int, float]:
+        number, started_at = _SLOT.unpack_from(self._memory, slot * _SLOT.size)
+        return int(number), float(started_at)
+
+    def close(self) -> None:
+        self._memory.close()
+        os.close(self.fd)

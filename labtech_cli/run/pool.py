@@ -1,0 +1,346 @@
+"""Our own pool of worker processes: one socket each, tasks in batches, one death costs one task.
+
+Each worker is given as many tasks as fill about 20 ms, judged by how long the last ones took, so a
+tiny task costs no round trip of its own and a long one never has others waiting behind it (a worker
+gives those back, see `serve`). The graph is not sent: a worker is told of a task when it first needs
+it. What results a worker holds is decided here, within a bound, so nothing is sent twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections import OrderedDict
+from typing import Any
+
+from labtech_cli.core.events import Active
+from labtech_cli.core.flat import pack
+from labtech_cli.core.order import dependencies_first
+from labtech_cli.run.board import Board
+from labtech_cli.run.runner import Died, Note, Output, Report, Returned, Runner, Setting, Work
+from labtech_cli.run.serve import Batch, Setup
+from labtech_cli.run.starters import ForkStarter, SpawnStarter, Starter, ZygoteStarter
+from labtech_cli.run.wire import Channel
+from labtech_cli.run.worker import Input, Outcome
+
+MAX_BATCH = 64
+BATCH_SECONDS = 0.02
+HELD_BYTES = 64 << 20  # inputs a worker keeps for later tasks
+_GRACE_SECONDS = 2.0
+
+
+class _Worker:
+    """The parent's view of one worker process."""
+
+    __slots__ = (
+        "channel",
+        "held",
+        "held_bytes",
+        "in_flight",
+        "known",
+        "pid",
+        "pidfd",
+        "queued",
+        "slot",
+        "types",
+    )
+
+    def __init__(self, slot: int, pid: int, channel: Channel, size: int) -> None:
+        self.slot, self.pid, self.channel = slot, pid, channel
+        self.pidfd = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
+        self.in_flight: set[int] = set()
+        self.queued: list[Work] = []
+        self.known = bytearray(size)
+        self.types: dict[type, int] = {}
+        self.held: OrderedDict[int, int] = OrderedDict()
+        self.held_bytes = 0
+
+    @property
+    def load(self) -> int:
+        return len(self.in_flight)
+
+
+class ProcessRunner(Runner):
+    """Runs tasks in worker processes. `method`: how they are started; `single_use`: one task each."""
+
+    def __init__(self, method: str, *, single_use: bool = False, zygote: ZygoteStarter | None = None) -> None:
+        self._method, self._single_use, self._zygote = method, single_use, zygote
+        self._workers: dict[int, _Worker] = {}
+        self._selector = selectors.DefaultSelector()
+        self._seconds = BATCH_SECONDS  # a smoothed duration of the last tasks
+        self._board: Board | None = None
+        self._starter: Starter
+        self._reports: list[Report] = []
+
+    def start(self, setting: Setting) -> None:
+        self._graph = setting.graph
+        size = min(setting.workers, max(1, len(setting.graph)))
+        self._size = size
+        if self._method == "zygote":
+            self._zygote = self._zygote or ZygoteStarter(size, size)
+            self._zygote.preload(list(setting.modules), sys.path)
+            self._starter, self._board = self._zygote, self._zygote.board
+        else:
+            self._board = Board(size)
+            fork = self._method == "fork"
+            self._starter = (
+                ForkStarter(self._board, setting.graph.tasks) if fork else SpawnStarter(self._board, size)
+            )
+        context = setting.context if self._starter.shares_memory else setting.context.pack(setting.spool)
+        self._setup = Setup(setting.spool, context, setting.tracker, list(setting.modules), list(sys.path))
+        if not self._single_use:
+            for slot in range(size):
+                self._hire(slot)
+
+    def room(self) -> int:
+        if self._single_use:
+            return self._size - len(self._workers)
+        depth = self._depth()
+        return sum([max(0, depth - len(worker.in_flight)) for worker in self._workers.values()])
+
+    def submit(self, work: Work) -> None:
+        if self._single_use:
+            taken = {worker.slot for worker in self._workers.values()}
+            worker = self._hire(next(slot for slot in range(self._size) if slot not in taken))
+        else:
+            worker = self._choose(work)
+        worker.in_flight.add(work.number)
+        worker.queued.append(work)
+        if len(worker.queued) >= MAX_BATCH:
+            self._dispatch(worker)
+
+    def wait(self, timeout: float | None) -> list[Report]:
+        for worker in self._workers.values():
+            if worker.queued:
+                self._dispatch(worker)
+        if self._reports:
+            timeout = 0
+        for key, events in self._selector.select(timeout):
+            worker = key.data
+            if worker.slot not in self._workers or self._workers[worker.slot] is not worker:
+                continue
+            if key.fileobj == worker.pidfd:
+                self._bury(worker)
+                continue
+            if events & selectors.EVENT_WRITE:
+                worker.channel.flush()
+            if events & selectors.EVENT_READ:
+                self._read(worker)
+                if worker.channel.closed:
+                    self._bury(worker)
+                    continue
+            self._watch(worker)
+        reports, self._reports = self._reports, []
+        return reports
+
+    def active(self) -> list[tuple[int, Active]]:
+        if self._board is None:
+            return []
+        found = []
+        for worker in self._workers.values():
+            number, started = self._board.read(worker.slot)
+            if number in worker.in_flight:
+                found.append((number, Active(self._graph.tasks[number], worker.slot, started, worker.pid)))
+        return found
+
+    def kill(self) -> None:
+        for worker in list(self._workers.values()):
+            self._signal(worker, signal.SIGKILL)
+            self._let_go(worker)
+
+    def close(self) -> None:
+        """Idle workers leave when their socket closes; those that do not are ended."""
+        for worker in self._workers.values():
+            self._selector.unregister(worker.channel.sock)
+            worker.channel.sock.close()
+        deadline = time.monotonic() + _GRACE_SECONDS
+        for worker in list(self._workers.values()):
+            if not _ended_within(worker, deadline - time.monotonic()):
+                self._signal(worker, signal.SIGKILL)
+            self._starter.exit_code(worker.pid)
+            self._signal(worker, signal.SIGKILL)  # what the task left running in its process group
+            if worker.pidfd is not None:
+                os.close(worker.pidfd)
+        self._workers.clear()
+        self._selector.close()
+        if self._board is not None:
+            self._starter.close()
+            if self._board.fd >= 0 and self._starter is not self._zygote:
+                self._board.close()
+            self._board = None
+        elif self._zygote is not None:
+            self._zygote.close()
+
+    # -- workers ---------------------------------------------------------------------------------
+
+    def _hire(self, slot: int) -> _Worker:
+        assert self._board is not None
+        self._board.write(slot, -1)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            if isinstance(self._starter, ForkStarter):
+                self._starter.parent_ends.add(ours)
+            pid = self._starter.start(slot, theirs)
+        worker = _Worker(slot, pid, Channel(ours), len(self._graph))
+        if self._starter.shares_memory:
+            worker.known = bytearray(b"\1") * len(self._graph)
+        self._workers[slot] = worker
+        self._selector.register(ours, selectors.EVENT_READ, worker)
+        if worker.pidfd is not None:
+            self._selector.register(worker.pidfd, selectors.EVENT_READ, worker)
+        worker.channel.post(self._setup)
+        self._watch(worker)
+        return worker
+
+    def _bury(self, worker: _Worker) -> None:
+        """A worker ended: read what it still said, find which task died with it, and replace it."""
+        self._read(worker)
+        assert self._board is not None
+        culprit, _ = self._board.read(worker.slot)
+        self._signal(worker, signal.SIGKILL)  # the rest of its process group
+        exit_code = self._starter.exit_code(worker.pid)
+        self._let_go(worker)
+        unsent = {work.number for work in worker.queued}
+        if culprit in worker.in_flight and culprit not in unsent:
+            self._reports.append(Died(culprit, worker.pid, exit_code))
+            worker.in_flight.discard(culprit)
+        elif worker.in_flight - unsent and not self._single_use:  # it died before it began any of them
+            first = min(worker.in_flight - unsent)
+            self._reports.append(Died(first, worker.pid, exit_code))
+            worker.in_flight.discard(first)
+        if worker.in_flight:
+            self._reports.append(Returned(tuple(worker.in_flight)))
+        if not self._single_use:
+            self._hire(worker.slot)
+
+    def _let_go(self, worker: _Worker) -> None:
+        self._selector.unregister(worker.channel.sock)
+        if isinstance(self._starter, ForkStarter):
+            self._starter.parent_ends.discard(worker.channel.sock)
+        worker.channel.sock.close()
+        if worker.pidfd is not None:
+            self._selector.unregister(worker.pidfd)
+            os.close(worker.pidfd)
+        del self._workers[worker.slot]
+
+    def _signal(self, worker: _Worker, number: int) -> None:
+        for send in (os.killpg, os.kill):  # before it has made its group, only the process is there
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                send(worker.pid, number)
+                return
+
+    def _watch(self, worker: _Worker) -> None:
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.channel.pending else 0)
+        if self._selector.get_key(worker.channel.sock).events != events:
+            self._selector.modify(worker.channel.sock, events, worker)
+
+    # -- messages ---------------------------------------------------------------------------------
+
+    def _depth(self) -> int:
+        return max(1, min(MAX_BATCH, int(BATCH_SECONDS / max(self._seconds, 1e-6))))
+
+    def _choose(self, work: Work) -> _Worker:
+        """The least busy worker; among those, one that holds the inputs already."""
+        return min(
+            self._workers.values(),
+            key=lambda worker: (
+                len(worker.in_flight),
+                -sum([1 for need in work.inputs if need in worker.held]),
+            ),
+        )
+
+    def _dispatch(self, worker: _Worker) -> None:
+        batch = Batch([], [], {}, [], [])
+        for work in worker.queued:
+            self._tell(worker, work.number, batch)
+            for need, given in work.inputs.items():
+                if need not in worker.held:
+                    batch.inputs[need] = given
+                    self._hold(worker, need, given)
+                else:
+                    worker.held.move_to_end(need)
+            batch.work.append((work.number, work.attempt, tuple(work.inputs)))
+        self._forget(worker, batch)
+        worker.queued = []
+        worker.channel.post(batch)
+        self._watch(worker)
+
+    def _tell(self, worker: _Worker, number: int, batch: Batch) -> None:
+        """Add the rows of a task, and of those it holds, that the worker does not know."""
+        if worker.known[number]:
+            return
+        task = self._graph.tasks[number]
+        index, deps = self._graph.index, self._graph.deps[number]
+        if not deps or all([worker.known[dep] for dep in deps]):
+            wanted = [task]
+        else:
+            wanted = [
+                item for item in dependencies_first([task]) if not worker.known[index[item._labtech_key]]
+            ]
+        for item in wanted:
+            place = index[item._labtech_key]
+            worker.known[place] = 1
+            cls = type(item)
+            kind = worker.types.get(cls)
+            if kind is None:
+                kind = worker.types[cls] = len(worker.types)
+                batch.types.append((cls.__labtech__.name[: -len(cls.__qualname__) - 1], cls.__qualname__))
+            values: Any = [getattr(item, name) for name in cls.__labtech__.parameters]
+            found: list[int] = []
+            if item._labtech_deps:
+                values, nested = pack(values)
+                found = [index[other._labtech_key] for other in nested]
+            batch.rows.append((place, kind, item._labtech_version, item._labtech_key, values, found))
+
+    def _hold(self, worker: _Worker, number: int, given: Input) -> None:
+        size = sum([blob.size for blob in given.stored.blobs if blob.data is not None]) if given.stored else 0
+        worker.held[number] = size
+        worker.held_bytes += size
+
+    def _forget(self, worker: _Worker, batch: Batch) -> None:
+        """Let the worker drop the inputs that were used least recently, within the bound."""
+        if worker.held_bytes <= HELD_BYTES and len(worker.held) <= 10_000:
+            return
+        needed = {need for _, _, needs in batch.work for need in needs}
+        for number in list(worker.held):
+            if worker.held_bytes <= HELD_BYTES and len(worker.held) <= 10_000:
+                break
+            if number not in needed:
+                worker.held_bytes -= worker.held.pop(number)
+                batch.drop.append(number)
+
+    def _read(self, worker: _Worker) -> None:
+        for messages in worker.channel.messages():
+            for message in messages:
+                self._reports.append(message)
+                if type(message) is Outcome:
+                    self._ended(worker, message)
+                elif type(message) is Returned:
+                    worker.in_flight.difference_update(message.numbers)
+                    self._seconds = max(self._seconds, BATCH_SECONDS)
+                else:
+                    assert type(message) in (Output, Note)
+
+    def _ended(self, worker: _Worker, outcome: Outcome) -> None:
+        worker.in_flight.discard(outcome.number)
+        self._seconds += (
+            0.1 * (outcome.duration - self._seconds)
+            if outcome.duration < self._seconds
+            else (0.5 * (outcome.duration - self._seconds))
+        )
+        if outcome.stored is not None and outcome.stored.inline:
+            self._hold(worker, outcome.number, Input(outcome.stored, None, 0.0, 0.0, True))
+
+
+def _ended_within(worker: _Worker, seconds: float) -> bool:
+    """Wait for a process to end, without taking its exit status."""
+    if worker.pidfd is None:
+        return False
+    import select
+
+    return bool(select.select([worker.pidfd], [], [], max(0.0, seconds))[0])

@@ -1,0 +1,111 @@
+"""What a runner is: it executes tasks somewhere and reports what became of them.
+
+Runners know nothing of storages, schedules or reporters. The loop gives them work as numbers of a
+graph with the inputs that are needed, and takes reports.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from labtech_cli.core.events import Active
+from labtech_cli.core.graph import Graph
+from labtech_cli.run.context import ContextSpec
+from labtech_cli.run.worker import Input, Outcome, Tracker
+
+
+class Work(NamedTuple):
+    """One task to execute."""
+
+    number: int
+    attempt: int
+    inputs: dict[int, Input]
+    """The results of its dependencies, by number."""
+
+
+class Died(NamedTuple):
+    """The process that executed a task ended; its status as `os.waitstatus_to_exitcode` gives it."""
+
+    number: int
+    pid: int
+    exit_code: int | None
+
+
+class Returned(NamedTuple):
+    """Tasks that were handed to a worker and not started: they are ready again."""
+
+    numbers: tuple[int, ...]
+
+
+class Output(NamedTuple):
+    """What a task wrote to stdout and stderr."""
+
+    number: int
+    text: bytes
+
+
+class Note(NamedTuple):
+    """Something a tracker tells the parent, such as the id of the MLflow run it opened."""
+
+    number: int
+    value: Any
+
+
+Report = Outcome | Died | Returned | Output | Note
+
+
+@dataclass(slots=True)
+class Setting:
+    """What a runner needs to know of a run."""
+
+    graph: Graph
+    spool: str
+    context: ContextSpec
+    workers: int
+    modules: Sequence[Any] = ()
+    """Places of the modules that define the tasks (`project.modules.ModulePlace`)."""
+    tracker: Tracker | None = None
+    """Picklable; None when no task of the run is tracked."""
+
+
+class Runner(ABC):
+    """Executes work. One runner serves one run: `start`, then `submit` and `wait`, then `close`."""
+
+    @abstractmethod
+    def start(self, setting: Setting) -> None:
+        """Get ready. Workers may be started now or when they are needed."""
+
+    @abstractmethod
+    def room(self) -> int:
+        """How many more tasks it takes now."""
+
+    @abstractmethod
+    def submit(self, work: Work) -> None:
+        """Take one task. It may start at once or with the next `wait`."""
+
+    @abstractmethod
+    def wait(self, timeout: float | None) -> list[Report]:
+        """Reports that have arrived; waits for the first, at most `timeout` seconds."""
+
+    @abstractmethod
+    def active(self) -> list[tuple[int, Active]]:
+        """What runs now, by number, for displays."""
+
+    def kill(self) -> None:
+        """End everything that runs, at once. Nothing is reported for it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the workers and wait for them. Called once, whatever happened."""
+
+
+@dataclass(slots=True)
+class RunnerBackend:
+    """A named way to make runners, to give to a Lab. Extend `Runner` and pass its class as `make`."""
+
+    name: str
+    make: Callable[[], Runner]
+    options: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,242 @@
+"""A worker process: takes tasks from its socket, runs them one at a time, sends back what became of them.
+
+Two threads: the main one runs tasks; the pulse, ten times a second, sends what is finished while a
+long task runs, passes on its output, gives back tasks that wait behind it, and ends the process
+group when the parent is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from labtech_cli import alias
+from labtech_cli.core.flat import unpack
+from labtech_cli.core.task import restore
+from labtech_cli.errors import RunnerError
+from labtech_cli.project.modules import import_place
+from labtech_cli.run import wire, worker
+from labtech_cli.run.board import NOTHING, Board
+from labtech_cli.run.capture import FileCapture, logging_to_stderr
+from labtech_cli.run.context import Context, ContextSpec
+from labtech_cli.run.runner import Note, Output, Returned
+from labtech_cli.run.worker import Desk, Input, Outcome, Tracker, execute
+
+PULSE_SECONDS = 0.1
+_FLUSH_SECONDS = 0.005  # finished tasks are reported together if they end within this time
+
+
+class Setup(NamedTuple):
+    """What every worker of a run is told first."""
+
+    spool: str
+    context: ContextSpec
+    tracker: Tracker | None
+    modules: Sequence[Any]
+    path: list[str]
+
+
+class Batch(NamedTuple):
+    """Work for one worker."""
+
+    types: list[tuple[str, str]]
+    """Task types it has not been told of: importable module and qualified name."""
+    rows: list[tuple[Any, ...]]
+    """Tasks it does not know yet, dependencies first: number, type, version, key, values, dependencies."""
+    inputs: dict[int, Input]
+    """Results it does not hold yet."""
+    drop: list[int]
+    """Results it is to forget."""
+    work: list[tuple[int, int, tuple[int, ...]]]
+    """Tasks to run: number, attempt, the numbers of their inputs."""
+
+
+class Server:
+    """One worker's state."""
+
+    def __init__(self, sock: socket.socket, board: Board, slot: int, tasks: Sequence[Any] | None) -> None:
+        self._sock, self._board, self._slot = sock, board, slot
+        self._tasks: dict[int, Any] = dict(enumerate(tasks)) if tasks is not None else {}
+        self._types: list[Any] = []
+        self._inputs: dict[int, Input] = {}
+        self._queue: deque[tuple[int, int, tuple[int, ...]]] = deque()
+        self._out: list[Any] = []
+        self._lock = threading.Lock()
+        self._sending = threading.Lock()
+        self._running: int = NOTHING
+        self._since = 0.0
+        self._flushed = time.monotonic()
+        self._capture = FileCapture()
+        self._capture.install()
+        self._parent = os.getppid()
+
+    def serve(self) -> None:
+        """Until the parent closes the socket."""
+        setup = wire.receive(self._sock)
+        if setup is None:
+            return
+        sys.path[:] = setup.path
+        for place in setup.modules:
+            with contextlib.suppress(BaseException):  # the task that needs it says what is wrong
+                import_place(place)
+        tracker = setup.tracker or Tracker()
+        tracker.note = self._note  # type: ignore[attr-defined]
+        desk = Desk(setup.spool, Context(setup.context), tracker)
+        threading.Thread(target=self._pulse, name="labtech-pulse", daemon=True).start()
+        with logging_to_stderr():
+            while (batch := wire.receive(self._sock)) is not None:
+                self._accept(batch)
+                self._work_off(desk)
+
+    def _accept(self, batch: Batch) -> None:
+        self._types.extend(batch.types)
+        for number in batch.drop:
+            self._inputs.pop(number, None)
+        self._inputs.update(batch.inputs)
+        for number, kind, version, key, values, deps in batch.rows:
+            try:
+                self._tasks[number] = self._make(kind, version, key, values, deps)
+            except BaseException as error:  # an import that fails here, or a post_init that raises
+                self._tasks[number] = error
+        with self._lock:
+            self._queue.extend(batch.work)
+
+    def _make(self, kind: int, version: str | None, key: str, values: Any, deps: Sequence[int]) -> Any:
+        if isinstance(self._types[kind], tuple):
+            self._types[kind] = _find_type(*self._types[kind])
+        if deps:
+            found = [self._tasks[dep] for dep in deps]
+            for dep in found:
+                if isinstance(dep, BaseException):
+                    raise dep
+            values = unpack(values, found)
+        return restore(self._types[kind], version, key, values)
+
+    def _work_off(self, desk: Desk) -> None:
+        while True:
+            with self._lock:
+                if not self._queue:
+                    self._running = NOTHING
+                    self._board.write(self._slot, NOTHING)
+                    break
+                number, attempt, needs = self._queue.popleft()
+                self._running, self._since = number, time.monotonic()
+            self._board.write(self._slot, number, time.time())
+            outcome = self._run(number, attempt, needs, desk)
+            self._drain(number)
+            self._put(outcome)
+            if time.monotonic() - self._flushed > _FLUSH_SECONDS:
+                self._send()
+        self._send()
+
+    def _run(self, number: int, attempt: int, needs: tuple[int, ...], desk: Desk) -> Outcome:
+        task = self._tasks[number]
+        if isinstance(task, BaseException):
+            return Outcome(number, time.time(), 0.0, 0, None, None, worker.describe_failure(task))
+        inputs = {self._tasks[need]._labtech_key: self._inputs[need] for need in needs} if needs else {}
+        outcome = execute(task, number, attempt, inputs, desk)
+        worker.close_nested_pools()
+        if outcome.stored is not None and outcome.stored.inline:
+            self._inputs[number] = Input(outcome.stored, None, outcome.started_at, outcome.duration, True)
+        return outcome
+
+    def _put(self, message: Any) -> None:
+        with self._lock:
+            self._out.append(message)
+
+    def _note(self, number: int, value: Any) -> None:
+        """Tell the parent something now: it must know it should this process die."""
+        self._put(Note(number, value))
+        self._send()
+
+    def _drain(self, number: int) -> None:
+        """Report what the task wrote."""
+        while data := self._capture.take():
+            self._put(Output(number, data))
+            if len(self._out) > 8:
+                self._send()
+        self._capture.trim()
+
+    def _send(self) -> None:
+        with self._sending:
+            with self._lock:
+                messages, self._out = self._out, []
+            self._flushed = time.monotonic()
+            if messages:
+                wire.send(self._sock, messages)
+
+    def _pulse(self) -> None:
+        while True:
+            time.sleep(PULSE_SECONDS)
+            if os.getppid() != self._parent:
+                os.killpg(0, signal.SIGKILL)
+            with self._lock:
+                number, since = self._running, self._since
+                long = number != NOTHING and time.monotonic() - since > PULSE_SECONDS
+                waiting = tuple(item[0] for item in self._queue) if long else ()
+                if waiting:
+                    self._queue.clear()
+                    self._out.append(Returned(waiting))
+            if long:
+                with self._lock:
+                    if self._running == number and (data := self._capture.take(flush=False)):
+                        self._out.append(Output(number, data))
+                if self._out:
+                    with contextlib.suppress(OSError):
+                        self._send()
+
+
+def _find_type(module: str, name: str) -> Any:
+    import importlib
+
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is None:
+        raise RunnerError(
+            f"a worker cannot find '{name}' in module '{module}'",
+            hint="define task types at the top level of a module that can be imported again",
+        )
+    return found
+
+
+def start(sock: socket.socket, board: Board, slot: int, tasks: Sequence[Any] | None = None) -> None:
+    """The whole life of a worker process; never returns."""
+    worker.in_task = True
+    stderr = os.dup(2)
+    with contextlib.suppress(OSError):  # already the leader of a group
+        os.setpgid(0, 0)
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    alias.install()
+    status = 0
+    try:
+        Server(sock, board, slot, tasks).serve()
+    except (BrokenPipeError, ConnectionError):
+        status = 1  # the parent is gone
+    except BaseException:
+        import traceback
+
+        os.write(stderr, traceback.format_exc().encode())  # a bug of ours: descriptor 2 is captured
+        status = 70
+    finally:
+        worker.close_nested_pools()
+        os._exit(status)
+
+
+def _die_with_parent() -> None:
+    """Linux ends this process when its parent ends, whatever it is doing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

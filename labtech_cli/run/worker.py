@@ -1,0 +1,227 @@
+"""The only place that calls `task.run()`: one function for every runner.
+
+`execute` runs one task with its inputs at hand and returns an `Outcome`: the result as it will be
+kept, or why there is none. Whatever a task does short of ending the process becomes data here.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from labtech_cli.core.events import Failure
+from labtech_cli.core.flat import pack
+from labtech_cli.core.present import render
+from labtech_cli.core.task import ResultMeta, attach
+from labtech_cli.errors import DamagedResult, TaskError
+from labtech_cli.run.context import Context
+from labtech_cli.store import formats
+from labtech_cli.store.blobs import Stored, verify
+
+_MAX_TRACEBACK = 32_768
+_OURS = __file__.rpartition("run")[0]
+in_task = False
+"""Whether this process is a worker: a Lab must not be used here."""
+
+
+class Input(NamedTuple):
+    """A dependency's result, for a task that is about to run."""
+
+    stored: Stored | None
+    value: Any
+    """The result itself, where runner and task share a process and nothing is kept."""
+    started_at: float
+    duration: float
+    verified: bool
+
+
+class Outcome(NamedTuple):
+    """What became of one execution."""
+
+    number: int
+    started_at: float
+    duration: float
+    peak_memory: int
+    stored: Stored | None
+    value: Any
+    failure: Failure | None
+
+
+class Tracker:
+    """What is wrapped around `run()`: nothing, unless a subclass says otherwise."""
+
+    def around(self, task: Any, number: int, attempt: int) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+
+@dataclass(slots=True)
+class Desk:
+    """What a worker has at hand for every task it runs."""
+
+    spool: str
+    context: Context
+    tracker: Tracker = field(default_factory=Tracker)
+    keep_values: bool = False
+    """Hand results that are not kept on as they are: tasks and caller share this process."""
+    verified: set[str] = field(default_factory=set)
+
+
+class Frame:
+    """The scope of one execution: finds its dependencies' results, loaded once and dropped with it.
+
+    Each execution loads its own copy, so a task that changes what it was given harms no other.
+    """
+
+    def __init__(self, task: Any, inputs: Mapping[str, Input], desk: Desk) -> None:
+        self._task, self._inputs, self._desk = task, inputs, desk
+        self._values: dict[str, Any] = {}
+        self._context: Any = None
+        self._open = True
+
+    def result(self, task: Any) -> Any:
+        key = task._labtech_key
+        if key not in self._values:
+            self._values[key] = self._load(task)
+        return self._values[key]
+
+    def _load(self, task: Any) -> Any:
+        given = self._input(task)
+        if given.stored is None:
+            return given.value
+        if not given.verified and task._labtech_key not in self._desk.verified:
+            verify(given.stored)
+            self._desk.verified.add(task._labtech_key)
+        return formats.load(task, given.stored)
+
+    def _input(self, task: Any) -> Input:
+        given = self._inputs.get(task._labtech_key)
+        if given is None or not self._open:
+            raise TaskError(
+                f"the result of {render(task, 100)} is not available in {render(self._task, 100)}",
+                hint="results of its own parameters are, while run() executes; make the task a parameter",
+            )
+        return given
+
+    def result_meta(self, task: Any) -> ResultMeta:
+        given = self._input(task)
+        return ResultMeta(datetime.fromtimestamp(given.started_at), timedelta(seconds=given.duration))
+
+    def context(self, task: Any) -> Any:
+        if self._context is None:
+            choose = getattr(self._task, "filter_context", None)
+            self._context = choose(self._desk.context) if choose is not None else self._desk.context
+        return self._context
+
+    def close(self) -> None:
+        self._open = False
+        self._values = {}
+        self._inputs = {}
+
+
+def execute(
+    task: Any,
+    number: int,
+    attempt: int,
+    inputs: Mapping[str, Input],
+    desk: Desk,
+) -> Outcome:
+    """Run one task and save its result. Never raises for what the task does."""
+    frame = Frame(task, inputs, desk)
+    nested = (
+        pack([getattr(task, name) for name in type(task).__labtech__.parameters])[1]
+        if task._labtech_deps
+        else []
+    )
+    attach(task, frame)
+    for item in nested:
+        attach(item, frame)
+    started_at, clock = time.time(), time.perf_counter()
+    stored = value = failure = None
+    duration = None
+    try:
+        kind = type(task).__labtech__
+        if kind.mlflow_run:
+            with desk.tracker.around(task, number, attempt):
+                result = task.run()
+        else:
+            result = task.run()
+        duration = time.perf_counter() - clock
+        if desk.keep_values and kind.keeps_nothing:
+            value = result
+        else:
+            stored, failure = _save(task, result, desk)
+    except BaseException as error:  # KeyboardInterrupt and SystemExit of a task are its failure, too
+        failure = describe_failure(error)
+    finally:
+        for item in nested:
+            attach(item, None)
+        attach(task, None)
+        frame.close()
+    if duration is None:
+        duration = time.perf_counter() - clock
+    return Outcome(number, started_at, duration, peak_memory(), stored, value, failure)
+
+
+def _save(task: Any, result: Any, desk: Desk) -> tuple[Stored | None, Failure | None]:
+    try:
+        return formats.save(task, result, desk.spool), None
+    except BaseException as error:
+        cache = formats.format_of(type(task).__labtech__)
+        what = f"the result of type '{type(result).__name__}' cannot be saved by {cache!r}: {_message(error)}"
+        return None, Failure("CacheError", what, describe_failure(error).traceback)
+
+
+def describe_failure(error: BaseException) -> Failure:
+    """An exception as data, its traceback without our own frames."""
+    try:
+        trimmed = _trim(error)
+        text = "".join(traceback.format_exception(type(error), error, trimmed))
+    except Exception as problem:  # a broken __str__ or __cause__ must not hide the failure
+        text = f"{type(error).__name__} (its traceback cannot be shown: {type(problem).__name__})\n"
+    if len(text) > _MAX_TRACEBACK:
+        half = _MAX_TRACEBACK // 2
+        text = f"{text[:half]}\n[... {len(text) - _MAX_TRACEBACK} characters left out ...]\n{text[-half:]}"
+    kind = type(error).__qualname__
+    if isinstance(error, DamagedResult):
+        kind = "DamagedResult"
+    return Failure(kind, _text(error), text)
+
+
+def _trim(error: BaseException) -> Any:
+    """The traceback from the first frame outside this package on; all of it where there is none."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OURS):
+        trace = trace.tb_next
+    return trace or error.__traceback__
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as problem:
+        return f"(its message cannot be shown: {type(problem).__name__})"
+
+
+def _message(error: BaseException) -> str:
+    return f"{type(error).__name__}: {_text(error)}"
+
+
+def peak_memory() -> int:
+    """The most memory this process has held, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def close_nested_pools() -> None:
+    """End joblib's reusable worker pool if the task left one: it would hang this process's exit."""
+    module = sys.modules.get("joblib.externals.loky.reusable_executor")
+    executor = getattr(module, "_executor", None)
+    if executor is not None:
+        executor.shutdown(wait=True, kill_workers=True)

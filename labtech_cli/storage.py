@@ -1,0 +1,6 @@
+"""Storages, under the name that modules written for the labtech library import them by."""
+
+from labtech_cli.store.local import LocalStorage
+from labtech_cli.store.storage import NullStorage, Storage
+
+__all__ = ["LocalStorage", "NullStorage", "Storage"]

@@ -1,0 +1,379 @@
+"""Results in a local folder: one SQLite database with the index and all small parts, files for the rest.
+
+    labtech.db          the table `task` (every task ever run, with its result's data where it has one)
+                        and the table `data` (the bytes of small parts)
+    results/ab/KEY.xx/  the large parts of one result
+    spool/PID.xx/       large parts being written by a live run
+    damaged/            results that did not match their checksum
+
+Order of a commit: large parts are moved into `results/`, then one transaction writes the rows. A row
+is the result; a folder without a row is rubbish. SQLite runs in WAL mode with synchronous=NORMAL: a
+killed process loses nothing that was committed; a power cut may lose the last commits, never the
+database.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from labtech_cli.errors import DamagedResult, StorageError
+from labtech_cli.store.blobs import Blob, Stored, check_name
+from labtech_cli.store.storage import Record, Row, Storage, Timings, TypeStats
+
+SCHEMA_VERSION = 1
+_APPLICATION_ID = 0x4C414254  # "LABT": tells `file` and us whose database it is
+_BUSY_SECONDS = 60.0
+_SCHEMA = f"""
+CREATE TABLE task (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, type TEXT NOT NULL, code_version TEXT,
+    params TEXT NOT NULL, duration REAL NOT NULL, format TEXT, started_at REAL, size INTEGER, parts TEXT
+);
+CREATE TABLE data (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
+CREATE TRIGGER task_deleted AFTER DELETE ON task BEGIN DELETE FROM data WHERE id = old.id; END;
+PRAGMA user_version = {SCHEMA_VERSION};
+PRAGMA application_id = {_APPLICATION_ID};
+"""
+_MANY = 500  # parameters of one statement
+
+
+class LocalStorage(Storage):
+    """A folder on a local disk. Reading one that does not exist finds nothing and makes nothing."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(os.path.abspath(os.path.expanduser(path)))
+        self._database: sqlite3.Connection | None = None
+        self._pid = 0
+        self._writable = False
+        self._spool: str | None = None
+
+    def describe(self) -> str:
+        return str(self.path)
+
+    def check_writable(self) -> None:
+        self._connect(write=True)
+
+    def spool(self) -> str:
+        self._connect(write=True)
+        if self._spool is None:
+            self._spool = str(self.path / "spool" / f"{os.getpid()}.{uuid.uuid4().hex[:8]}")
+            os.makedirs(self._spool)
+        return self._spool
+
+    def present(self) -> dict[str, float]:
+        return dict(self._select("SELECT key, duration FROM task WHERE format IS NOT NULL"))
+
+    def timings(self) -> Timings:
+        rows = self._select("SELECT key, type, duration FROM task")
+        by_key: dict[str, float] = {}
+        sums: dict[str, tuple[int, float]] = {}
+        for key, kind, duration in rows:
+            by_key[key] = duration
+            count, total = sums.get(kind, (0, 0.0))
+            sums[kind] = count + 1, total + duration
+        return Timings(by_key, {kind: total / count for kind, (count, total) in sums.items()})
+
+    def commit(self, records: Sequence[Record]) -> None:
+        placed = [self._place(record) for record in records]
+        old: list[str] = []
+        with self._transaction() as database:
+            if any(record.stored and not record.stored.inline for record in records):
+                old = self._folders(database, [record.key for record in records])
+            (last,) = database.execute("SELECT coalesce(max(id), 0) FROM task").fetchone()
+            rows, data = [], []
+            for number, (record, (parts, inline)) in enumerate(zip(records, placed, strict=True), last + 1):
+                stored = record.stored
+                rows.append(
+                    (number, record.key, record.type, record.code_version, record.params, record.duration)
+                    + ((stored.format, record.started_at, stored.size, parts) if stored else (None,) * 4)
+                )
+                if inline:
+                    data.append((number, inline))
+            database.executemany(_INSERT, [row for row in rows if row[6]])
+            database.executemany(_INSERT_TIMING, [row[:6] for row in rows if not row[6]])
+            database.executemany("INSERT INTO data VALUES (?, ?)", data)
+        for folder in old:
+            shutil.rmtree(self.path / folder, ignore_errors=True)
+
+    def load(self, keys: Sequence[str]) -> dict[str, Stored]:
+        found: dict[str, Stored] = {}
+        for start in range(0, len(keys), _MANY):
+            some = keys[start : start + _MANY]
+            marks = ",".join("?" * len(some))
+            query = (
+                "SELECT key, format, parts, bytes FROM task LEFT JOIN data USING (id) "
+                f"WHERE format IS NOT NULL AND key IN ({marks})"
+            )
+            for key, form, parts, data in self._select(query, some):
+                found[key] = Stored(form, self._read_parts(parts, data or b""))
+        return found
+
+    def rows(self, keys: Iterable[str] | None = None) -> Iterator[Row]:
+        columns = "SELECT key, type, code_version, params, format, started_at, duration, size FROM task"
+        if keys is None:
+            for row in self._select(f"{columns} WHERE format IS NOT NULL ORDER BY started_at, id"):
+                yield Row(*row)
+            return
+        for key in keys:
+            for row in self._select(f"{columns} WHERE format IS NOT NULL AND key = ?", (key,)):
+                yield Row(*row)
+
+    def described(self) -> dict[str, tuple[str, str | None, str]]:
+        rows = self._select("SELECT key, type, code_version, params FROM task")
+        return {key: (kind, version, params) for key, kind, version, params in rows}
+
+    def stats(self) -> list[TypeStats]:
+        query = (
+            "SELECT type, count(*), sum(size), sum(duration), min(started_at), max(started_at) "
+            "FROM task WHERE format IS NOT NULL GROUP BY type ORDER BY type"
+        )
+        return [TypeStats(*row) for row in self._select(query)]
+
+    def remove(self, keys: Sequence[str]) -> int:
+        if not keys or not self._exists():
+            return 0
+        removed = 0
+        with self._transaction() as database:
+            folders = self._folders(database, keys)
+            clear = "UPDATE task SET format = NULL, started_at = NULL, size = NULL, parts = NULL"
+            for start in range(0, len(keys), _MANY):
+                some = list(keys[start : start + _MANY])
+                marks = ",".join("?" * len(some))
+                database.execute(
+                    f"DELETE FROM data WHERE id IN (SELECT id FROM task WHERE key IN ({marks}))", some
+                )
+                removed += database.execute(
+                    f"{clear} WHERE format IS NOT NULL AND key IN ({marks})", some
+                ).rowcount
+        for folder in folders:
+            shutil.rmtree(self.path / folder, ignore_errors=True)
+        return removed
+
+    def set_aside(self, key: str) -> None:
+        stored = self.load([key]).get(key)
+        if stored is None:
+            return
+        folder = self.path / "damaged" / f"{key}.{uuid.uuid4().hex[:8]}"
+        folder.mkdir(parents=True)
+        for blob in stored.blobs:
+            if blob.data is not None:
+                (folder / blob.name).write_bytes(blob.data)
+            elif os.path.exists(str(blob.path)):
+                os.replace(str(blob.path), folder / blob.name)
+        self.remove([key])
+
+    def close(self) -> None:
+        if self._database is not None and self._pid == os.getpid():
+            self._database.close()
+        self._database = None
+        if self._spool is not None:
+            shutil.rmtree(self._spool, ignore_errors=True)
+            self._spool = None
+
+    # -- parts ---------------------------------------------------------------------------------
+
+    def _place(self, record: Record) -> tuple[str, bytes]:
+        """Move large parts to where they stay; the text that describes the parts, and the small bytes."""
+        if record.stored is None:
+            return "", b""
+        home = ""
+        lines, inline = [], []
+        for blob in record.stored.blobs:
+            if blob.data is None:
+                home = home or f"results/{record.key[:2]}/{record.key}.{uuid.uuid4().hex[:8]}"
+                os.makedirs(self.path / home, exist_ok=True)
+                try:
+                    os.replace(str(blob.path), self.path / home / blob.name)
+                except OSError as error:
+                    raise self._error(error) from None
+            else:
+                inline.append(blob.data)
+            lines.append(f"{blob.name}\t{blob.size}\t{blob.digest}\t{home if blob.data is None else ''}")
+        return "\n".join(lines), b"".join(inline)
+
+    def _read_parts(self, parts: str, data: bytes) -> tuple[Blob, ...]:
+        found = []
+        position = 0
+        for line in parts.split("\n"):
+            name, size, digest, home = line.split("\t")
+            check_name(name)
+            if home:
+                found.append(Blob(name, int(size), digest, None, str(self._inside(home) / name)))
+            else:
+                found.append(Blob(name, int(size), digest, data[position : position + int(size)], None))
+                position += int(size)
+        return tuple(found)
+
+    def _inside(self, home: str) -> Path:
+        """A folder of `results/`; anything else in the database is not followed."""
+        parts = home.split("/")
+        if (
+            len(parts) != 3
+            or parts[0] != "results"
+            or any(part in ("", ".", "..") or "\0" in part for part in parts)
+        ):
+            raise DamagedResult(f"the storage names a folder outside its results: {home!r}")
+        return self.path / home
+
+    def _folders(self, database: sqlite3.Connection, keys: Sequence[str]) -> list[str]:
+        """The folders of large parts that the results of `keys` have now."""
+        folders = set()
+        for start in range(0, len(keys), _MANY):
+            some = list(keys[start : start + _MANY])
+            marks = ",".join("?" * len(some))
+            for (parts,) in database.execute(
+                f"SELECT parts FROM task WHERE parts IS NOT NULL AND key IN ({marks})", some
+            ):
+                folders.update(line.split("\t")[3] for line in parts.split("\n"))
+        return [folder for folder in folders if folder and self._inside(folder)]
+
+    # -- the database ---------------------------------------------------------------------------
+
+    def _exists(self) -> bool:
+        if self.path.is_dir():
+            return (self.path / "labtech.db").exists()
+        if self.path.exists():
+            raise StorageError(
+                f"storage '{self.path}' is a file, not a folder",
+                hint="name a folder with --storage or [lab] storage",
+            )
+        return False
+
+    def _select(self, query: str, values: Sequence[object] = ()) -> list[tuple[object, ...]] | list:  # type: ignore[type-arg]
+        if not self._exists():
+            return []
+        try:
+            return self._connect(write=False).execute(query, tuple(values)).fetchall()
+        except sqlite3.Error as error:
+            raise self._error(error) from None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        database = self._connect(write=True)
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                yield database
+            except BaseException:
+                database.execute("ROLLBACK")
+                raise
+            database.execute("COMMIT")
+        except sqlite3.Error as error:
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            raise self._error(error) from None
+
+    def _connect(self, *, write: bool) -> sqlite3.Connection:
+        if self._database is not None and self._pid == os.getpid() and (self._writable or not write):
+            return self._database
+        if self._database is not None and self._pid == os.getpid():
+            self._database.close()
+        self._database = None  # another process's connection must not be touched after a fork
+        try:
+            if write:
+                self._make_folder()
+            self._database = self._open(write)
+        except (OSError, sqlite3.Error) as error:
+            raise self._error(error) from None
+        self._pid, self._writable = os.getpid(), write
+        return self._database
+
+    def _make_folder(self) -> None:
+        self._exists()
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied")
+        for name, text in (
+            (".gitignore", "*\n"),
+            ("CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n# results kept by labtech\n"),
+        ):
+            if not (self.path / name).exists():
+                (self.path / name).write_text(text)
+        _sweep(self.path / "spool")
+
+    def _open(self, write: bool) -> sqlite3.Connection:
+        file = self.path / "labtech.db"
+        if write:
+            database = sqlite3.connect(
+                file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        else:
+            database = self._open_to_read(file)
+        database.execute("PRAGMA recursive_triggers = ON")  # REPLACE fires the delete trigger
+        if write:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")
+            database.execute("BEGIN IMMEDIATE")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            raise StorageError(
+                f"storage '{self.path}' was written by a newer labtech (format {version}, known is {SCHEMA_VERSION})",
+                hint="upgrade labtech, or choose another storage",
+            )
+        if write:
+            if version == 0:
+                for statement in _statements(_SCHEMA):
+                    database.execute(statement)
+            database.execute("COMMIT")
+        return database
+
+    def _open_to_read(self, file: Path) -> sqlite3.Connection:
+        """Read without writing, also from a folder that cannot be written to."""
+        options = "mode=ro" if os.access(self.path, os.W_OK) else "mode=ro&immutable=1"
+        uri = f"{file.as_uri()}?{options}"
+        return sqlite3.connect(
+            uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+
+    def _error(self, error: Exception) -> StorageError:
+        if isinstance(error, StorageError):
+            return error
+        reason = getattr(error, "strerror", None) or str(error)
+        hint = "check that the folder can be written to, or choose another with --storage"
+        if isinstance(error, sqlite3.DatabaseError) and "not a database" in reason:
+            hint = "the file labtech.db is damaged or not labtech's: move it away, or choose another storage"
+        elif "full" in reason or "No space" in reason:
+            hint = "make room on the disk; what was saved before is safe"
+        return StorageError(f"storage '{self.path}': {reason[:1].lower()}{reason[1:]}", hint=hint)
+
+
+_COLUMNS = "id, key, type, code_version, params, duration"
+_INSERT = (
+    f"INSERT OR REPLACE INTO task ({_COLUMNS}, format, started_at, size, parts) VALUES (?,?,?,?,?,?,?,?,?,?)"
+)
+_INSERT_TIMING = f"INSERT INTO task ({_COLUMNS}) VALUES (?,?,?,?,?,?) ON CONFLICT (key) DO UPDATE SET duration = excluded.duration"
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script one by one: `executescript` would commit in between."""
+    pending = ""
+    for line in script.strip().splitlines():
+        pending += line + "\n"
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+
+
+def _sweep(spool: Path) -> None:
+    """Remove what runs that no longer live on this machine left behind in the spool."""
+    if not spool.is_dir():
+        return
+    for folder in spool.iterdir():
+        pid = folder.name.partition(".")[0]
+        if pid.isdigit() and not _alive(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
