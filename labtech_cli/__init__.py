@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from labtech_cli._version import __version__
 
 if TYPE_CHECKING:
-    from labtech_cli.core.task import ResultMeta, Task, is_task, is_task_type, task
+    from labtech_cli.core.decorate import task
+    from labtech_cli.core.task import ResultMeta, Task, is_task, is_task_type
     from labtech_cli.errors import LabError, LabtechError, StorageError, TaskError
     from labtech_cli.lab import Lab
     from labtech_cli.log import logger
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from labtech_cli.store.storage import NullStorage, Storage
 
 _HOMES = {
-    "labtech_cli.core.task": ("ResultMeta", "Task", "is_task", "is_task_type", "task"),
+    "labtech_cli.core.decorate": ("task",),
+    "labtech_cli.core.task": ("ResultMeta", "Task", "is_task", "is_task_type"),
     "labtech_cli.errors": ("LabError", "LabtechError", "StorageError", "TaskError"),
     "labtech_cli.lab": ("Lab",),
     "labtech_cli.log": ("logger",),

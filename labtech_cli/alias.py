@@ -27,9 +27,7 @@ def install() -> None:
 class AliasFinder:
     """Finds `labtech` and its submodules; every other name costs it one comparison."""
 
-    def find_spec(
-        self, fullname: str, path: Any = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if not fullname.startswith(ALIAS):
             return None
         if fullname == ALIAS:

@@ -28,9 +28,7 @@ def load_attribute(path: str, *, what: str) -> Any:
             value = getattr(value, name)
         except AttributeError:
             known = [item for item in dir(value) if not item.startswith("_")]
-            raise ConfigError(
-                f"{what}: '{module_name}' has no '{name}'", hint=did_you_mean(name, known)
-            ) from None
+            raise ConfigError(f"{what}: '{module_name}' has no '{name}'", hint=did_you_mean(name, known)) from None
     return value
 
 

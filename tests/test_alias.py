@@ -36,7 +36,7 @@ def test_labtech_is_the_very_same_module_and_unchanged(tmp_path: Path) -> None:
 def test_submodules_are_the_same_whichever_is_imported_first(tmp_path: Path, first: str) -> None:
     code = (
         f"import {first}.core.task; import labtech.core.task, labtech_cli.core.task as real; "
-        "from labtech.core.task import Task; from labtech.core import task; import labtech.errors as e; "
+        "from labtech.core.task import Task; from labtech.core import decorate; import labtech.errors as e; "
         "import labtech_cli.errors as f; "
         "print(labtech.core.task is real, task is real, Task is real.Task, real.__spec__.name, e is f)"
     )
@@ -44,16 +44,12 @@ def test_submodules_are_the_same_whichever_is_imported_first(tmp_path: Path, fir
 
 
 def test_pickles_carry_the_real_name(tmp_path: Path) -> None:
-    code = (
-        "import pickle; from labtech.errors import LabError; print(b'labtech_cli' in pickle.dumps(LabError))"
-    )
+    code = "import pickle; from labtech.errors import LabError; print(b'labtech_cli' in pickle.dumps(LabError))"
     assert python(code, tmp_path) == "True"
 
 
 def test_a_submodule_that_does_not_exist_is_not_found(tmp_path: Path) -> None:
-    assert (
-        python("import labtech.nothing", tmp_path) == "ModuleNotFoundError: No module named 'labtech.nothing'"
-    )
+    assert python("import labtech.nothing", tmp_path) == "ModuleNotFoundError: No module named 'labtech.nothing'"
     assert python("import labtechnique", tmp_path) == "ModuleNotFoundError: No module named 'labtechnique'"
 
 
@@ -76,9 +72,7 @@ def test_a_mere_folder_of_the_name_does_not_win(tmp_path: Path) -> None:
 
 
 def test_installing_twice_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        sys, "meta_path", [item for item in sys.meta_path if not isinstance(item, alias.AliasFinder)]
-    )
+    monkeypatch.setattr(sys, "meta_path", [item for item in sys.meta_path if not isinstance(item, alias.AliasFinder)])
     before = len(sys.meta_path)
     alias.install()
     alias.install()
@@ -88,6 +82,4 @@ def test_installing_twice_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_other_imports_pay_next_to_nothing() -> None:
     finder = alias.AliasFinder()
-    assert (
-        min(timeit.repeat(lambda: finder.find_spec("numpy.linalg"), number=1000, repeat=5)) < 0.02
-    )  # 20 µs each
+    assert min(timeit.repeat(lambda: finder.find_spec("numpy.linalg"), number=1000, repeat=5)) < 0.02  # 20 µs each

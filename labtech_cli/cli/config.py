@@ -73,9 +73,7 @@ def _rendered(config: Config, format: str) -> str:
         return _plain_table(_rows(config))
     if format == "toml":
         return _toml(config)
-    settings = [
-        {"key": key, "value": _json(value), "source": source} for key, value, source in config.items()
-    ]
+    settings = [{"key": key, "value": _json(value), "source": source} for key, value, source in config.items()]
     if format == "jsonl":
         return "".join(jsonlib.dumps({"schema": SCHEMA, **one}) + "\n" for one in settings)
     file = str(config.file) if config.file else None

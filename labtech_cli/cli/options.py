@@ -19,15 +19,11 @@ ConfigOption = Annotated[
 ]
 ProfileOption = Annotated[
     str | None,
-    typer.Option(
-        "--profile", metavar="NAME", help="Profile of the configuration to use.", rich_help_panel=_LAB
-    ),
+    typer.Option("--profile", metavar="NAME", help="Profile of the configuration to use.", rich_help_panel=_LAB),
 ]
 StorageOption = Annotated[
     str | None,
-    typer.Option(
-        "--storage", metavar="WHERE", help="Folder or URL of the results, or none.", rich_help_panel=_LAB
-    ),
+    typer.Option("--storage", metavar="WHERE", help="Folder or URL of the results, or none.", rich_help_panel=_LAB),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -40,9 +36,7 @@ FormatOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format json.", rich_help_panel=_OUTPUT)]
 OutputOption = Annotated[
     Path | None,
-    typer.Option(
-        "--output", "-o", metavar="FILE", help="Write to a file, not to stdout.", rich_help_panel=_OUTPUT
-    ),
+    typer.Option("--output", "-o", metavar="FILE", help="Write to a file, not to stdout.", rich_help_panel=_OUTPUT),
 ]
 
 

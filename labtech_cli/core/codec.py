@@ -102,7 +102,4 @@ def present_params(text: str, inline: Callable[[str], Any]) -> dict[str, Any]:
             return int(value["$int"], 16)
         return {name: show(item) for name, item in value.get("$dict", value).items()}
 
-    return {
-        name: show(value) if isinstance(value, (list, dict)) else value
-        for name, value in json.loads(text).items()
-    }
+    return {name: show(value) if isinstance(value, (list, dict)) else value for name, value in json.loads(text).items()}

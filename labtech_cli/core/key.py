@@ -82,7 +82,7 @@ def freeze(value: Any, dependencies: list[Any]) -> tuple[Any, bytes]:
         return value, atom(value)
     if "__labtech__" in kind.__dict__:
         dependencies.append(value)
-        return value, b"t" + cast(Keyed, value)._labtech_key.encode()
+        return value, b"t" + cast("Keyed", value)._labtech_key.encode()
     if kind is tuple or kind is list:
         return _freeze_items(value, dependencies)
     if isinstance(value, Enum):
@@ -175,11 +175,7 @@ def encode_fields(type_name: str, parameter: str, value: Any, dependencies: list
 
 def type_prefix(type_name: str, code_version: str | None) -> bytes:
     """What every key of a task type starts its digest with."""
-    return (
-        b"labtech.key/1"
-        + encode_str(type_name)
-        + (b"N" if code_version is None else encode_str(code_version))
-    )
+    return b"labtech.key/1" + encode_str(type_name) + (b"N" if code_version is None else encode_str(code_version))
 
 
 def digest(prefix: bytes, parts: list[bytes]) -> str:

@@ -57,7 +57,7 @@ def compare(left: Any, right: Any) -> int:
     else:
         return 0
     a, b = _plain(left), _plain(right)
-    return (a > b) - (a < b)
+    return int(a > b) - int(a < b)
 
 
 _CONTAINER = 6
@@ -70,7 +70,7 @@ def _rank(value: Any) -> int:
     if isinstance(value, Enum):
         return 5
     ranks = {type(None): 0, bool: 1, int: 2, float: 3, str: 4, tuple: _CONTAINER, frozendict: 7}
-    return ranks[kind]
+    return int(ranks[kind])
 
 
 def _plain(value: Any) -> Any:

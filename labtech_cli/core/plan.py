@@ -65,8 +65,7 @@ class Plan:
         """Counts of actions by the name of the task type, in the order of the graph."""
         table: dict[str, dict[Action, int]] = {}
         tally = Counter(
-            (type(task).__labtech__.name, action)
-            for task, action in zip(self.graph.tasks, self.actions, strict=True)
+            (type(task).__labtech__.name, action) for task, action in zip(self.graph.tasks, self.actions, strict=True)
         )
         for (name, action), count in tally.items():
             table.setdefault(name, dict.fromkeys(Action, 0))[action] = count
@@ -110,9 +109,7 @@ def _why(task: Any, present: Container[str], policy: Policy, is_target: bool) ->
     return Why.CACHED
 
 
-def longest_paths(
-    graph: Graph, runs: Sequence[bool] | bytearray, seconds: Callable[[int], float]
-) -> list[float]:
+def longest_paths(graph: Graph, runs: Sequence[bool] | bytearray, seconds: Callable[[int], float]) -> list[float]:
     """For each task that runs, the time from its start to the end of the last task that needs it."""
     tail = [0.0] * len(graph)
     path = [0.0] * len(graph)

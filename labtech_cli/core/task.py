@@ -1,4 +1,4 @@
-"""What a task is: `@task` turns a class into a task type, whose instances are frozen values.
+"""What a task is: a frozen value, made by a class that `@task` (see `core.decorate`) made a task type.
 
 A task's identity is its cache key, a digest of its type, `code_version` and parameters, computed
 once, at construction, from the keys of the tasks it holds. Equality, hash and order follow from it,
@@ -7,21 +7,18 @@ so none of them ever walks the graph of dependencies.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Generic, Protocol, TypeVar, cast, dataclass_transform, overload
+from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 from labtech_cli.core import key as keys
 from labtech_cli.core import order
 from labtech_cli.core.flat import pack, unpack
 from labtech_cli.core.present import render
-from labtech_cli.errors import TaskError, did_you_mean
-from labtech_cli.names import canonical_module
+from labtech_cli.errors import TaskError
 
 R = TypeVar("R", covariant=True)
-C = TypeVar("C", bound=type)
 _set = object.__setattr__
 
 
@@ -114,7 +111,7 @@ class Task(Generic[R]):
                 f"the result of {render(self, 100)} is not available here",
                 hint="get it with lab.run_task(task), or make the task a parameter of the task that needs it",
             )
-        return cast(R, self._labtech_scope.result(self))
+        return cast("R", self._labtech_scope.result(self))
 
     @property
     def result_meta(self) -> ResultMeta:
@@ -138,7 +135,9 @@ class Task(Generic[R]):
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        return self._labtech_key == other._labtech_key if is_task(other) else NotImplemented
+        if is_task(other):
+            return bool(self._labtech_key == cast("Any", other)._labtech_key)
+        return NotImplemented
 
     def __hash__(self) -> int:
         return hash(self._labtech_key)
@@ -172,61 +171,13 @@ class Task(Generic[R]):
         return _unflatten, (_flatten(self),)
 
 
-_API: Final = tuple(
-    name
-    for name in Task.__dict__
-    if name not in ("__module__", "__dict__", "__weakref__", "__doc__", "__orig_bases__", "__parameters__")
-    and not name.startswith("__annot")
-    and name not in ("__static_attributes__", "__firstlineno__")
-)
-RESERVED: Final = frozenset(_API) - {"__repr__"}
-"""Names a task type must not define: tasks have them already."""
-_MEANT: Final = {"__post_init__": "name it post_init", "__init__": "declare parameters as fields instead"}
-
-
-@overload
-@dataclass_transform(
-    frozen_default=True, eq_default=True, order_default=True, field_specifiers=(dataclasses.field,)
-)
-def task(cls: C, /) -> C: ...
-@overload
-@dataclass_transform(
-    frozen_default=True, eq_default=True, order_default=True, field_specifiers=(dataclasses.field,)
-)
-def task(
-    *,
-    cache: Any = ...,
-    code_version: str | None = None,
-    max_parallel: int | None = None,
-    mlflow_run: bool = False,
-) -> Callable[[C], C]: ...
-@dataclass_transform(
-    frozen_default=True, eq_default=True, order_default=True, field_specifiers=(dataclasses.field,)
-)
-def task(cls: Any = None, /, **options: Any) -> Any:
-    """Make a class with a `run()` method a task type; its annotated fields are the parameters.
-
-    - `cache`: a cache format such as `JoblibCache()`, or None to keep no result beyond the run.
-    - `code_version`: change it when the code changed so that old results no longer count.
-    - `max_parallel`: how many tasks of this type may run at a time.
-    - `mlflow_run`: record each execution as one MLflow run.
-
-    Raises `TaskError` for a class that cannot be a task type.
-    """
-    if cls is None:
-        return lambda decorated: _make_type(decorated, **options)
-    if options or not isinstance(cls, type):
-        raise TaskError("@task decorates a class", hint="write @task or @task(option=value) above a class")
-    return _make_type(cls)
-
-
 def type_of(value: Any) -> TaskType:
     """The task type of a task or of a decorated class. Raises `TaskError` for anything else."""
     cls = value if isinstance(value, type) else type(value)
     kind = cls.__dict__.get("__labtech__")
     if kind is None:
         raise TaskError(_not_a_type(cls))
-    return cast(TaskType, kind)
+    return cast("TaskType", kind)
 
 
 def is_task(value: object) -> bool:
@@ -247,7 +198,7 @@ def attach(task: Any, scope: Scope | None) -> None:
 def restore(cls: type, code_version: str | None, key: str | None, values: Iterable[Any]) -> Any:
     """A task from its frozen parameter values; `key` saves the digest where it is known already."""
     kind = type_of(cls)
-    made = cls.__new__(cls)
+    made: Any = object.__new__(cls)
     for name, value in zip(kind.parameters, values, strict=True):
         _set(made, name, value)
     if key is None or kind.post_init:
@@ -290,9 +241,7 @@ def _encode(made: Any, kind: TaskType) -> tuple[list[bytes], list[Any]]:
         try:
             value = getattr(made, name)
         except AttributeError:
-            raise TaskError(
-                f"{kind.label}: parameter '{name}' has no value", hint="give the field a default"
-            ) from None
+            raise TaskError(f"{kind.label}: parameter '{name}' has no value", hint="give the field a default") from None
         frozen, part = keys.encode_fields(kind.label, name, value, found)
         if frozen is not value:
             _set(made, name, frozen)
@@ -329,114 +278,10 @@ def _unflatten(rows: list[tuple[Any, ...]]) -> Any:
     return made[-1]
 
 
-def _make_type(
-    cls: Any,
-    *,
-    cache: Any = DEFAULT_CACHE,
-    code_version: str | None = None,
-    max_parallel: int | None = None,
-    mlflow_run: bool = False,
-    **unknown: Any,
-) -> Any:
-    where = f"task type '{getattr(cls, '__qualname__', cls)}'"
-    known = ("cache", "code_version", "max_parallel", "mlflow_run")
-    for name in unknown:
-        raise TaskError(f"{where}: @task has no option '{name}'", hint=did_you_mean(name, known))
-    _check_class(cls, where)
-    _check_options(where, cache, code_version, max_parallel, mlflow_run)
-    for name in _API:
-        if name != "__repr__" or not _defines(cls, "__repr__"):
-            setattr(cls, name, Task.__dict__[name])
-    cls._labtech_deps, cls._labtech_height, cls._labtech_version = (), 0, code_version
-    try:
-        dataclass(frozen=True, eq=False, repr=False)(cls)
-    except (TypeError, ValueError) as error:
-        raise TaskError(f"{where}: {error}", hint="declare parameters as dataclass fields") from None
-    parameters = tuple(item.name for item in dataclasses.fields(cls))
-    name = f"{canonical_module(cls.__module__)}.{cls.__qualname__}"
-    cls.__labtech__ = TaskType(
-        cls=cls,
-        name=name,
-        label=cls.__qualname__,
-        code_version=code_version,
-        cache=cache,
-        max_parallel=max_parallel,
-        mlflow_run=mlflow_run,
-        parameters=parameters,
-        encoded_names=tuple((item, keys.encode_str(item)) for item in sorted(parameters)),
-        prefix=keys.type_prefix(name, code_version),
-        post_init=callable(getattr(cls, "post_init", None)),
-    )
-    return cls
-
-
-def _check_class(cls: Any, where: str) -> None:
-    if not isinstance(cls, type):
-        raise TaskError(f"@task decorates a class, not {type(cls).__name__}", hint="put it above a class")
-    if "<locals>" in cls.__qualname__:
-        raise TaskError(
-            f"{where} is defined inside a function, where workers and caches cannot find it",
-            hint="move the class to the top level of a module",
-        )
-    for base in cls.__mro__[:-1]:
-        if (
-            base is Task
-            or base is Generic
-            or "__labtech__" in base.__dict__
-            or base.__dict__.get("_is_protocol")
-        ):
-            continue
-        own = set(base.__dict__) | set(base.__dict__.get("__annotations__", {}))
-        for name in sorted(own):
-            taken = name in RESERVED or name.startswith("_labtech") or (name == "__init__" and base is cls)
-            if taken and not (name == "__hash__" and base.__dict__[name] is None):
-                raise TaskError(
-                    f"{where}: '{name}' is reserved"
-                    + (f" (defined in {base.__qualname__})" if base is not cls else ""),
-                    hint=_MEANT.get(name, "choose another name: every task has this attribute already"),
-                )
-    run = next(
-        (base.__dict__["run"] for base in cls.__mro__ if "run" in base.__dict__ and not _stub(base)), None
-    )
-    if not callable(run):
-        raise TaskError(f"{where} has no run() method", hint="define run(self), which returns the result")
-
-
-def _stub(base: type) -> bool:
-    """Whether methods of `base` only describe: it is a Protocol."""
-    return bool(base.__dict__.get("_is_protocol"))
-
-
-def _check_options(where: str, cache: Any, version: Any, max_parallel: Any, mlflow_run: Any) -> None:
-    if version is not None and not isinstance(version, str):
-        raise TaskError(
-            f"{where}: code_version must be a string, not {version!r}", hint=f"write code_version='{version}'"
-        )
-    if max_parallel is not None and (type(max_parallel) is not int or max_parallel < 1):
-        raise TaskError(f"{where}: max_parallel must be a whole number of at least 1, not {max_parallel!r}")
-    if not isinstance(mlflow_run, bool):
-        raise TaskError(f"{where}: mlflow_run must be True or False, not {mlflow_run!r}")
-    if isinstance(cache, type):
-        raise TaskError(
-            f"{where}: cache must be an instance, not a class", hint=f"write cache={cache.__name__}()"
-        )
-    if cache is not None and cache is not DEFAULT_CACHE and not hasattr(cache, "save_result"):
-        raise TaskError(f"{where}: cache must be a cache format or None, not {cache!r}")
-
-
-def _defines(cls: type, name: str) -> bool:
-    """Whether the class or a base of the user's own (not `Task`, not object) defines `name`."""
-    return any(
-        name in base.__dict__ for base in cls.__mro__[:-1] if base is not Task and not _is_ours(base, name)
-    )
-
-
-def _is_ours(base: type, name: str) -> bool:
-    return base.__dict__.get(name) is Task.__dict__[name]
-
-
 def _not_a_type(cls: type) -> str:
     parent = next((base for base in cls.__mro__[1:] if "__labtech__" in base.__dict__), None)
     if parent is not None:
-        return f"class '{cls.__qualname__}' extends the task type '{parent.__qualname__}' but is not decorated with @task"
+        return (
+            f"class '{cls.__qualname__}' extends the task type '{parent.__qualname__}' but is not decorated with @task"
+        )
     return f"'{cls.__qualname__}' is not a task type: decorate it with @task"

@@ -46,9 +46,7 @@ def _by_name(option: str, texts: Sequence[str]) -> dict[str, str]:
         name = name.strip()
         if not equals or not name.isidentifier():
             example = "seed=1" if option == "-p" else "seed=1,5,10"
-            raise TargetError(
-                f"{option} takes name=VALUE, not '{text}'", hint=f"for example {option} {example}"
-            )
+            raise TargetError(f"{option} takes name=VALUE, not '{text}'", hint=f"for example {option} {example}")
         if name in found:
             more = "" if option == "--grid" else f", or write --grid {name}=VALUE,VALUE for several values"
             raise TargetError(f"parameter '{name}' is given twice by {option}", hint=f"keep one{more}")
@@ -145,9 +143,7 @@ def _listed(texts: Mapping[str, Any]) -> str:
     return " or ".join(f"'{text}'" for text in texts)
 
 
-def argument_sets(
-    text: str, signature: Signature, assigned: Assigned, resolve: Resolve
-) -> Iterator[dict[str, Any]]:
+def argument_sets(text: str, signature: Signature, assigned: Assigned, resolve: Resolve) -> Iterator[dict[str, Any]]:
     """The arguments to make the target `text` with: one set, or one for each point of the grid."""
     _check_complete(text, signature, assigned)
     fixed = {

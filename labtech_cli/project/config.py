@@ -100,9 +100,7 @@ def _defaults(root: Path) -> Iterator[Given]:
     origin = Origin("default", "default", root)
     for setting in SETTINGS:
         value = setting.default
-        yield Given(
-            setting.table, setting.name, None if value is None else setting.value_of(value, root), origin
-        )
+        yield Given(setting.table, setting.name, None if value is None else setting.value_of(value, root), origin)
 
 
 def _settled(layers: Sequence[Given]) -> list[Given]:

@@ -68,9 +68,7 @@ def split(text: str, name: str) -> list[str]:
             hint='write a value that holds one in quotes: "..."',
         )
     if "" in parts:
-        raise TargetError(
-            f"--grid {name}: there is an empty value in '{text}'", hint='write the empty string as ""'
-        )
+        raise TargetError(f"--grid {name}: there is an empty value in '{text}'", hint='write the empty string as ""')
     return parts
 
 

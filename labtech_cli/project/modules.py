@@ -101,9 +101,7 @@ def _check_file(spec: str, path: Path) -> None:
         )
     name, folder = importable_name(path)
     if name.count(".") != len(path.relative_to(folder).parts) - (2 if path.stem == "__init__" else 1):
-        raise TargetError(
-            f"'{spec}' has a dot in its name, so Python cannot import it", hint="rename it without dots"
-        )
+        raise TargetError(f"'{spec}' has a dot in its name, so Python cannot import it", hint="rename it without dots")
 
 
 def _python_files(folder: Path, name: str) -> str:

@@ -103,9 +103,7 @@ def _items(collection: Any) -> Iterator[Any]:
 
 
 def _is_function(value: Any) -> bool:
-    return inspect.isfunction(value) or (
-        callable(value) and inspect.isfunction(getattr(value, "__wrapped__", None))
-    )
+    return inspect.isfunction(value) or (callable(value) and inspect.isfunction(getattr(value, "__wrapped__", None)))
 
 
 def _may_give_tasks(function: Callable[..., Any], name: str, source: _Source) -> bool:

@@ -151,9 +151,7 @@ SETTINGS = (
     Setting("lab.workers", int, "a whole number, at least 1", None, at_least(1)),
     Setting("lab.runner", str, "a runner or 'package.module:attribute'", "process", text, known_runner),
     Setting("lab.keep_going", bool, "true or false", False),
-    Setting(
-        "mlflow.tracking_uri", str, "the URI of an MLflow tracking server or database", None, tracking_uri
-    ),
+    Setting("mlflow.tracking_uri", str, "the URI of an MLflow tracking server or database", None, tracking_uri),
     Setting("mlflow.experiment", str, "the name of an MLflow experiment", None, text),
 )
 

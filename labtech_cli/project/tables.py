@@ -25,11 +25,7 @@ def from_profile(document: Document | None, chosen: str | None, chosen_by: str) 
         _need_table(document, at, tables)
         layers[name] = list(_read_tables(document, at, tables))
     if chosen is not None and chosen not in layers:
-        place = (
-            f"{document.shown} has no profile"
-            if document
-            else "there is no configuration file with a profile"
-        )
+        place = f"{document.shown} has no profile" if document else "there is no configuration file with a profile"
         raise ConfigError(f"{chosen_by}: {place} '{chosen}'", hint=did_you_mean(chosen, layers))
     return layers[chosen] if chosen is not None else []
 

@@ -179,9 +179,7 @@ class _Named:
             for arguments in argument_sets(self.text, self.signature, assigned, resolve):
                 found.extend(self._collected(self._call(arguments)))
         if not found:
-            raise TargetError(
-                f"'{self.text}' gives no tasks", hint="it is empty: name something that holds tasks"
-            )
+            raise TargetError(f"'{self.text}' gives no tasks", hint="it is empty: name something that holds tasks")
         return found
 
     def _call(self, arguments: dict[str, Any]) -> Any:

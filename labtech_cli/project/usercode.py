@@ -41,14 +41,8 @@ def blame(error: BaseException, subject: str, moment: str, folder: str) -> Targe
     text = trimmed(error)
     if isinstance(error, SystemExit):
         code = "" if error.code is None else repr(error.code)
-        guard = (
-            "put that under if __name__ == '__main__'"
-            if moment == "on import"
-            else "raise an exception instead"
-        )
-        return UserCodeError(
-            f"{subject} called sys.exit({code}) {moment}{at}", hint=guard, user_traceback=text
-        )
+        guard = "put that under if __name__ == '__main__'" if moment == "on import" else "raise an exception instead"
+        return UserCodeError(f"{subject} called sys.exit({code}) {moment}{at}", hint=guard, user_traceback=text)
     return UserCodeError(
         f"{subject} failed {moment} with {describe(error)}{at}",
         hint=f"correct {place or subject}, or what it calls",
@@ -88,9 +82,7 @@ def is_installed(path: str) -> bool:
 
 def trimmed(error: BaseException) -> str:
     """The traceback of `error` from the first frame of the user's code on."""
-    return "".join(traceback.format_exception(type(error), error, _first_frame(error.__traceback__))).rstrip(
-        "\n"
-    )
+    return "".join(traceback.format_exception(type(error), error, _first_frame(error.__traceback__))).rstrip("\n")
 
 
 def location(error: BaseException, folder: str) -> str:

@@ -51,9 +51,7 @@ def convert(text: str, annotation: Any, resolve_target: Resolve, *, name: str = 
             f"parameter '{name}': expected {expectation(error.annotation)}{at}, not {got}", hint=error.hint
         ) from None
     except RecursionError:
-        raise TargetError(
-            f"parameter '{name}': the value is nested too deeply", hint="use fewer levels"
-        ) from None
+        raise TargetError(f"parameter '{name}': the value is nested too deeply", hint="use fewer levels") from None
     except TargetError as error:
         error.message = f"parameter '{name}': {error.message}"
         raise
@@ -144,9 +142,7 @@ def _union(value: Any, annotation: Any, resolve: Resolve) -> Any:
     deepest = max(refused, key=lambda error: len(error.steps))
     if deepest.steps:
         raise deepest
-    hints = [
-        error.hint for error in refused if error.hint and kind_of(error.annotation) in ("enum", "literal")
-    ]
+    hints = [error.hint for error in refused if error.hint and kind_of(error.annotation) in ("enum", "literal")]
     raise _Mismatch(annotation, value, hints[0] if hints else refused[-1].hint)
 
 
@@ -172,9 +168,7 @@ def _items(value: Any, annotation: Any, resolve: Resolve) -> Any:
     kind, wanted = get_origin(annotation) or annotation, get_args(annotation)
     if kind is tuple and wanted and wanted[-1] is not ... and len(wanted) != len(given):
         raise _Mismatch(annotation, value, f"give exactly {len(wanted)} values")
-    each = (
-        wanted if kind is tuple and wanted and wanted[-1] is not ... else [*wanted[:1], Any][:1] * len(given)
-    )
+    each = wanted if kind is tuple and wanted and wanted[-1] is not ... else [*wanted[:1], Any][:1] * len(given)
     items = [
         _inside(f"[{position}]", item, inner, resolve)
         for position, (item, inner) in enumerate(zip(given, each, strict=True))
@@ -218,11 +212,7 @@ def _any(value: Any, annotation: Any, resolve: Resolve) -> Any:
             return _BOOLS.get(value)
         parsed = toml_value(value)
         parsed = structured(value) if parsed is NOTHING else parsed
-        return (
-            str(value)
-            if parsed is NOTHING or isinstance(parsed, (date, time))
-            else _any(parsed, Any, resolve)
-        )
+        return str(value) if parsed is NOTHING or isinstance(parsed, (date, time)) else _any(parsed, Any, resolve)
     if isinstance(value, (list, tuple)):
         return [_inside(f"[{position}]", item, Any, resolve) for position, item in enumerate(value)]
     if isinstance(value, Mapping):

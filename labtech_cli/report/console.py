@@ -68,9 +68,7 @@ class LiveReporter(Reporter):
         width, height = self._console.size
         running = active()
         shown = oldest(running, room(height))
-        self._usage.sample(
-            now, [item.pid for item in shown if item.pid is not None and now - item.started > SETTLED]
-        )
+        self._usage.sample(now, [item.pid for item in shown if item.pid is not None and now - item.started > SETTLED])
         self._live.update(Group(*frame(self._tally, now, running, self._usage.of, width, height)))
         self._live.start()
         self._print_above()

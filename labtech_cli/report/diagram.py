@@ -87,9 +87,7 @@ def survey(tasks: Iterable[Any]) -> dict[str, Linked]:
 def _checked(tasks: Iterable[Any]) -> Iterator[Any]:
     for item in tasks:
         if not is_task(item):
-            raise TaskError(
-                f"a diagram is made of tasks, not of {type(item).__name__}", hint="pass a list of tasks"
-            )
+            raise TaskError(f"a diagram is made of tasks, not of {type(item).__name__}", hint="pass a list of tasks")
         yield item
 
 

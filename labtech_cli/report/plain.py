@@ -135,9 +135,7 @@ class PlainReporter(QuietReporter):
         if event.outcome is Outcome.FAILED:
             self._writer.write([failure_line(event)])
         elif event.outcome is Outcome.SUCCEEDED and not self._many:
-            took = (
-                f" in {words.duration(event.duration_seconds)}" if event.duration_seconds is not None else ""
-            )
+            took = f" in {words.duration(event.duration_seconds)}" if event.duration_seconds is not None else ""
             self._writer.write([(f"finished {words.label(event.task)}{took}", "")])
 
     def _announce(self, now: float, active: Sequence[Active]) -> None:

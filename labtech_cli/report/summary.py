@@ -111,9 +111,7 @@ class Tally:
                 self.skipped[key] = (event.because, self.skipped.get(key, (None, 0))[1] + 1)
 
 
-def ending(
-    tally: Tally, rerun_command: str | None = None, log_command: LogCommand | None = None
-) -> Iterator[Line]:
+def ending(tally: Tally, rerun_command: str | None = None, log_command: LogCommand | None = None) -> Iterator[Line]:
     """The last lines of a run: failures, what was skipped because of them, counts, and what to do next."""
     yield from _failures(tally, log_command)
     yield from _skipped(tally)

@@ -53,11 +53,7 @@ def write_rows(
         lines = ({"row.schema" if name == "schema" else name: row[name] for name in row} for row in rows)
         stream.writelines(_json({"schema": schema, **line}, stream, None) + "\n" for line in lines)
     else:
-        names = (
-            list(columns)
-            if columns is not None
-            else list(dict.fromkeys(name for row in rows for name in row))
-        )
+        names = list(columns) if columns is not None else list(dict.fromkeys(name for row in rows for name in row))
         text = _WRITERS[format](rows, names, stream) if names else ""
         encoding = getattr(stream, "encoding", None) or "utf-8"
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
@@ -128,9 +124,7 @@ def _csv(rows: Sequence[Mapping[str, Any]], names: Sequence[str], stream: TextIO
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     for line in [names, *([_exact(row.get(name)) for name in names] for row in rows)]:
-        writer.writerow(
-            [_UNSAFE.sub(lambda m: m[0] if m[0] in "\n\t" else _escape(m), cell) for cell in line]
-        )
+        writer.writerow([_UNSAFE.sub(lambda m: m[0] if m[0] in "\n\t" else _escape(m), cell) for cell in line])
     return buffer.getvalue()
 
 
@@ -150,9 +144,7 @@ def _table(rows: Sequence[Mapping[str, Any]], names: Sequence[str], stream: Text
     numeric = [_is_numeric(rows, name) for name in names]
     lines = [[_safe(name) for name in names]]
     cells = [[_short(row.get(name)) or "-" for name in names] for row in rows]
-    lines += [
-        [text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…" for text in line] for line in cells
-    ]
+    lines += [[text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…" for text in line] for line in cells]
     widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
     if stream.isatty() and os.environ.get("TERM") != "dumb":
         return _rich(lines, numeric, widths, stream)
@@ -189,9 +181,7 @@ def _width(text: str) -> int:
     """The columns of a terminal that `text` takes."""
     if text.isascii():
         return len(text)
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 _WRITERS: Final = {"table": _table, "csv": _csv, "md": _markdown}

@@ -9,9 +9,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 SAMPLE_EVERY = 0.5  # seconds
-MOST_EFFORT = (
-    0.05  # of the time of the thread that samples: on a machine with very many processes, less often
-)
+MOST_EFFORT = 0.05  # of the time of the thread that samples: on a machine with very many processes, less often
 
 
 class Use(NamedTuple):

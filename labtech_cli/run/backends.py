@@ -21,9 +21,7 @@ def make_runner(chosen: Any, tasks: Iterable[Any], zygote: Any = None) -> Runner
     if isinstance(chosen, type) and issubclass(chosen, Runner):
         return chosen()
     if not isinstance(chosen, str):
-        raise RunnerError(
-            f"a runner is a name or a RunnerBackend, not {chosen!r}", hint=f"names: {', '.join(NAMES)}"
-        )
+        raise RunnerError(f"a runner is a name or a RunnerBackend, not {chosen!r}", hint=f"names: {', '.join(NAMES)}")
     makers: dict[str, Callable[[], Runner]] = {
         "process": lambda: _process(tasks, zygote),
         "spawn": lambda: _pool("spawn", tasks),

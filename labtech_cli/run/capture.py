@@ -41,9 +41,10 @@ class FileCapture:
         for number in (1, 2):
             os.dup2(self._fd, number)
         for name, number in (("stdout", 1), ("stderr", 2)):
-            stream = open(
-                number, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
-            )  # noqa: SIM115
+            raw = io.FileIO(number, "w", closefd=False)
+            stream = io.TextIOWrapper(
+                io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True
+            )
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
 

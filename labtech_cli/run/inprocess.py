@@ -20,7 +20,7 @@ from labtech_cli.run.worker import Desk, Outcome, Tracker, execute
 
 def _desk(setting: Setting, note: Any) -> Desk:
     tracker = setting.tracker or Tracker()
-    tracker.note = note  # type: ignore[attr-defined]
+    tracker.note = note
     return Desk(setting.spool, Context(setting.context), tracker, keep_values=True)
 
 

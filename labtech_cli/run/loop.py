@@ -101,9 +101,7 @@ class Loop:
         self.schedule.stop()
         running = self.schedule.running
         if level == 1 and running:
-            self._warn(
-                f"interrupted: waiting for {running} running task{'s' * (running != 1)}; again to stop them"
-            )
+            self._warn(f"interrupted: waiting for {running} running task{'s' * (running != 1)}; again to stop them")
         if level >= 2:
             self.runner.kill()
             self.schedule.running = 0
@@ -187,9 +185,7 @@ class Loop:
         given = Input(outcome.stored, outcome.value, outcome.started_at, outcome.duration, True)
         kept = self.storage.keeps and not type(self.graph.tasks[number]).__labtech__.keeps_nothing
         if kept and outcome.stored is not None and not outcome.stored.inline:
-            given = given._replace(
-                stored=self.storage.load([self.graph.tasks[number]._labtech_key]).popitem()[1]
-            )
+            given = given._replace(stored=self.storage.load([self.graph.tasks[number]._labtech_key]).popitem()[1])
         self.shelf.put(number, given, in_storage=kept)
         self.shelf.done(number)
         self.schedule.succeeded(number)
@@ -198,9 +194,7 @@ class Loop:
     def _fail(self, number: int, failure: Failure, outcome: Ended | None) -> None:
         tail = self._tails.pop(number, b"")
         if tail:
-            failure = Failure(
-                failure.kind, failure.message, failure.traceback, tail.decode("utf-8", "replace")
-            )
+            failure = Failure(failure.kind, failure.message, failure.traceback, tail.decode("utf-8", "replace"))
         self.failures[number] = failure
         if number not in self._started:
             self._start_event(number, time.time())
@@ -275,6 +269,4 @@ def describe_death(report: Died) -> Failure:
     if code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         return Failure("TaskDied", f"its worker process was killed by {name}")
-    return Failure(
-        "TaskDied", f"its worker process ended with exit code {code} (the task may have called os._exit)"
-    )
+    return Failure("TaskDied", f"its worker process ended with exit code {code} (the task may have called os._exit)")

@@ -88,9 +88,7 @@ class ProcessRunner(Runner):
         else:
             self._board = Board(size)
             fork = self._method == "fork"
-            self._starter = (
-                ForkStarter(self._board, setting.graph.tasks) if fork else SpawnStarter(self._board, size)
-            )
+            self._starter = ForkStarter(self._board, setting.graph.tasks) if fork else SpawnStarter(self._board, size)
         context = setting.context if self._starter.shares_memory else setting.context.pack(setting.spool)
         self._setup = Setup(setting.spool, context, setting.tracker, list(setting.modules), list(sys.path))
         if not self._single_use:
@@ -279,9 +277,7 @@ class ProcessRunner(Runner):
         if not deps or all([worker.known[dep] for dep in deps]):
             wanted = [task]
         else:
-            wanted = [
-                item for item in dependencies_first([task]) if not worker.known[index[item._labtech_key]]
-            ]
+            wanted = [item for item in dependencies_first([task]) if not worker.known[index[item._labtech_key]]]
         for item in wanted:
             place = index[item._labtech_key]
             worker.known[place] = 1

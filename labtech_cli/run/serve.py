@@ -89,7 +89,7 @@ class Server:
             with contextlib.suppress(BaseException):  # the task that needs it says what is wrong
                 import_place(place)
         tracker = setup.tracker or Tracker()
-        tracker.note = self._note  # type: ignore[attr-defined]
+        tracker.note = self._note
         desk = Desk(setup.spool, Context(setup.context), tracker)
         threading.Thread(target=self._pulse, name="labtech-pulse", daemon=True).start()
         with logging_to_stderr():

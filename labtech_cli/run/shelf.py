@@ -18,9 +18,7 @@ class Shelf:
     `reads` marks the tasks that will read their dependencies' results.
     """
 
-    def __init__(
-        self, graph: Graph, storage: Storage, reads: Sequence[bool] | bytearray, keep: Iterable[int]
-    ) -> None:
+    def __init__(self, graph: Graph, storage: Storage, reads: Sequence[bool] | bytearray, keep: Iterable[int]) -> None:
         self._graph, self._storage = graph, storage
         self._readers = [0] * len(graph)
         for number, deps in enumerate(graph.deps):

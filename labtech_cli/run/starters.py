@@ -95,14 +95,9 @@ class ZygoteStarter:
 
     def __init__(self, workers: int, board_size: int) -> None:
         self.board = Board(board_size)
-        self._control, theirs = socket.socketpair(
-            socket.AF_UNIX, socket.SOCK_SEQPACKET
-        )  # keeps requests apart
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # keeps requests apart
         with theirs:
-            call = (
-                "from labtech_cli.run.zygote import main; "
-                f"main({theirs.fileno()}, {self.board.fd}, {board_size})"
-            )
+            call = f"from labtech_cli.run.zygote import main; main({theirs.fileno()}, {self.board.fd}, {board_size})"
             self._process = subprocess.Popen(
                 python_command(call),
                 pass_fds=(theirs.fileno(), self.board.fd),
@@ -165,7 +160,7 @@ def python_command(call: str) -> list[str]:
 def worker_environment(workers: int) -> dict[str, str]:
     """The environment of workers: number crunching libraries share the CPUs instead of all using all."""
     threads = str(max(1, cpu_count() // max(1, workers)))
-    return {**{name: threads for name in _THREAD_VARIABLES}, **os.environ}
+    return {**dict.fromkeys(_THREAD_VARIABLES, threads), **os.environ}
 
 
 def cpu_count() -> int:

@@ -108,7 +108,6 @@ class RunTracker(Tracker):
     def __init__(self, uri: str, experiment: str, parent: str, run_id: str) -> None:
         self._uri, self._experiment, self._parent, self._run_id = uri, experiment, parent, run_id
         self._ready = False
-        self.note: Any = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RunTracker, (self._uri, self._experiment, self._parent, self._run_id)
@@ -176,13 +175,7 @@ class RunTracker(Tracker):
 
 
 def _param(value: Any) -> str:
-    text = (
-        value
-        if isinstance(value, str)
-        else json.dumps(value)
-        if isinstance(value, (list, dict))
-        else str(value)
-    )
+    text = value if isinstance(value, str) else json.dumps(value) if isinstance(value, (list, dict)) else str(value)
     return text if len(text) <= _MOST_CHARS else text[: _MOST_CHARS - 1] + "…"
 
 

@@ -10,7 +10,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -56,6 +56,9 @@ class Outcome(NamedTuple):
 
 class Tracker:
     """What is wrapped around `run()`: nothing, unless a subclass says otherwise."""
+
+    note: Callable[[int, Any], None]
+    """Set by the runner: tells the parent something about a task, at once."""
 
     def around(self, task: Any, number: int, attempt: int) -> AbstractContextManager[Any]:
         return nullcontext()
@@ -134,11 +137,7 @@ def execute(
 ) -> Outcome:
     """Run one task and save its result. Never raises for what the task does."""
     frame = Frame(task, inputs, desk)
-    nested = (
-        pack([getattr(task, name) for name in type(task).__labtech__.parameters])[1]
-        if task._labtech_deps
-        else []
-    )
+    nested = pack([getattr(task, name) for name in type(task).__labtech__.parameters])[1] if task._labtech_deps else []
     attach(task, frame)
     for item in nested:
         attach(item, frame)

@@ -64,9 +64,7 @@ def file_digest(path: str) -> str:
 def check_name(name: str) -> str:
     """`name` if it is a plain file name. Raises `CacheError`, so that no name leaves its folder."""
     if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name or len(name) > 128:
-        raise CacheError(
-            f"'{name[:140]!s}' is not a plain file name", hint="use a short name without folders"
-        )
+        raise CacheError(f"'{name[:140]!s}' is not a plain file name", hint="use a short name without folders")
     return name
 
 

@@ -195,9 +195,7 @@ def _write_buffers(file: Any, buffers: list[memoryview]) -> None:
 
 def _read_buffers(view: memoryview) -> list[memoryview]:
     if bytes(view[:8]) != _MAGIC:
-        raise CacheError(
-            "the buffers of the result are in an unknown format", hint="a newer labtech wrote them"
-        )
+        raise CacheError("the buffers of the result are in an unknown format", hint="a newer labtech wrote them")
     (count,) = struct.unpack_from("<Q", view, 8)
     sizes = struct.unpack_from(f"<{count}Q", view, 16)
     position = 16 + 8 * count

@@ -21,24 +21,14 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from labtech_cli.errors import DamagedResult, StorageError
 from labtech_cli.store.blobs import Blob, Stored, check_name
+from labtech_cli.store.schema import INSERT, INSERT_TIMING, SCHEMA, SCHEMA_VERSION, statements, sweep
 from labtech_cli.store.storage import Record, Row, Storage, Timings, TypeStats
 
-SCHEMA_VERSION = 1
-_APPLICATION_ID = 0x4C414254  # "LABT": tells `file` and us whose database it is
 _BUSY_SECONDS = 60.0
-_SCHEMA = f"""
-CREATE TABLE task (
-    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, type TEXT NOT NULL, code_version TEXT,
-    params TEXT NOT NULL, duration REAL NOT NULL, format TEXT, started_at REAL, size INTEGER, parts TEXT
-);
-CREATE TABLE data (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
-CREATE TRIGGER task_deleted AFTER DELETE ON task BEGIN DELETE FROM data WHERE id = old.id; END;
-PRAGMA user_version = {SCHEMA_VERSION};
-PRAGMA application_id = {_APPLICATION_ID};
-"""
 _MANY = 500  # parameters of one statement
 
 
@@ -94,8 +84,8 @@ class LocalStorage(Storage):
                 )
                 if inline:
                     data.append((number, inline))
-            database.executemany(_INSERT, [row for row in rows if row[6]])
-            database.executemany(_INSERT_TIMING, [row[:6] for row in rows if not row[6]])
+            database.executemany(INSERT, [row for row in rows if row[6]])
+            database.executemany(INSERT_TIMING, [row[:6] for row in rows if not row[6]])
             database.executemany("INSERT INTO data VALUES (?, ?)", data)
         for folder in old:
             shutil.rmtree(self.path / folder, ignore_errors=True)
@@ -144,12 +134,8 @@ class LocalStorage(Storage):
             for start in range(0, len(keys), _MANY):
                 some = list(keys[start : start + _MANY])
                 marks = ",".join("?" * len(some))
-                database.execute(
-                    f"DELETE FROM data WHERE id IN (SELECT id FROM task WHERE key IN ({marks}))", some
-                )
-                removed += database.execute(
-                    f"{clear} WHERE format IS NOT NULL AND key IN ({marks})", some
-                ).rowcount
+                database.execute(f"DELETE FROM data WHERE id IN (SELECT id FROM task WHERE key IN ({marks}))", some)
+                removed += database.execute(f"{clear} WHERE format IS NOT NULL AND key IN ({marks})", some).rowcount
         for folder in folders:
             shutil.rmtree(self.path / folder, ignore_errors=True)
         return removed
@@ -212,17 +198,13 @@ class LocalStorage(Storage):
     def _inside(self, home: str) -> Path:
         """A folder of `results/`; anything else in the database is not followed."""
         parts = home.split("/")
-        if (
-            len(parts) != 3
-            or parts[0] != "results"
-            or any(part in ("", ".", "..") or "\0" in part for part in parts)
-        ):
+        if len(parts) != 3 or parts[0] != "results" or any(part in ("", ".", "..") or "\0" in part for part in parts):
             raise DamagedResult(f"the storage names a folder outside its results: {home!r}")
         return self.path / home
 
     def _folders(self, database: sqlite3.Connection, keys: Sequence[str]) -> list[str]:
         """The folders of large parts that the results of `keys` have now."""
-        folders = set()
+        folders: set[str] = set()
         for start in range(0, len(keys), _MANY):
             some = list(keys[start : start + _MANY])
             marks = ",".join("?" * len(some))
@@ -244,7 +226,7 @@ class LocalStorage(Storage):
             )
         return False
 
-    def _select(self, query: str, values: Sequence[object] = ()) -> list[tuple[object, ...]] | list:  # type: ignore[type-arg]
+    def _select(self, query: str, values: Sequence[object] = ()) -> list[Any]:
         if not self._exists():
             return []
         try:
@@ -294,14 +276,12 @@ class LocalStorage(Storage):
         ):
             if not (self.path / name).exists():
                 (self.path / name).write_text(text)
-        _sweep(self.path / "spool")
+        sweep(self.path / "spool")
 
     def _open(self, write: bool) -> sqlite3.Connection:
         file = self.path / "labtech.db"
         if write:
-            database = sqlite3.connect(
-                file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
+            database = sqlite3.connect(file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         else:
             database = self._open_to_read(file)
         database.execute("PRAGMA recursive_triggers = ON")  # REPLACE fires the delete trigger
@@ -312,12 +292,13 @@ class LocalStorage(Storage):
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
             raise StorageError(
-                f"storage '{self.path}' was written by a newer labtech (format {version}, known is {SCHEMA_VERSION})",
+                f"storage '{self.path}' was written by a newer labtech "
+                f"(format {version}; this one knows {SCHEMA_VERSION})",
                 hint="upgrade labtech, or choose another storage",
             )
         if write:
             if version == 0:
-                for statement in _statements(_SCHEMA):
+                for statement in statements(SCHEMA):
                     database.execute(statement)
             database.execute("COMMIT")
         return database
@@ -326,9 +307,7 @@ class LocalStorage(Storage):
         """Read without writing, also from a folder that cannot be written to."""
         options = "mode=ro" if os.access(self.path, os.W_OK) else "mode=ro&immutable=1"
         uri = f"{file.as_uri()}?{options}"
-        return sqlite3.connect(
-            uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
     def _error(self, error: Exception) -> StorageError:
         if isinstance(error, StorageError):
@@ -340,40 +319,3 @@ class LocalStorage(Storage):
         elif "full" in reason or "No space" in reason:
             hint = "make room on the disk; what was saved before is safe"
         return StorageError(f"storage '{self.path}': {reason[:1].lower()}{reason[1:]}", hint=hint)
-
-
-_COLUMNS = "id, key, type, code_version, params, duration"
-_INSERT = (
-    f"INSERT OR REPLACE INTO task ({_COLUMNS}, format, started_at, size, parts) VALUES (?,?,?,?,?,?,?,?,?,?)"
-)
-_INSERT_TIMING = f"INSERT INTO task ({_COLUMNS}) VALUES (?,?,?,?,?,?) ON CONFLICT (key) DO UPDATE SET duration = excluded.duration"
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a script one by one: `executescript` would commit in between."""
-    pending = ""
-    for line in script.strip().splitlines():
-        pending += line + "\n"
-        if sqlite3.complete_statement(pending):
-            yield pending
-            pending = ""
-
-
-def _sweep(spool: Path) -> None:
-    """Remove what runs that no longer live on this machine left behind in the spool."""
-    if not spool.is_dir():
-        return
-    for folder in spool.iterdir():
-        pid = folder.name.partition(".")[0]
-        if pid.isdigit() and not _alive(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

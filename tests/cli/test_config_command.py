@@ -80,9 +80,7 @@ def test_show_as_toml_is_a_configuration_that_says_the_same(project: Path) -> No
     assert tomllib.loads((project / "out.toml").read_text())["lab"]["storage"] == str(project / "x")
     again = config(project, "show", "--config", "out.toml", "--json")
     first = json.loads(config(project, "show", "--json", "--storage", "x").stdout)
-    values = [
-        [(one["key"], one["value"]) for one in d["settings"]] for d in (json.loads(again.stdout), first)
-    ]
+    values = [[(one["key"], one["value"]) for one in d["settings"]] for d in (json.loads(again.stdout), first)]
     assert values[0] == values[1]
 
 
@@ -103,9 +101,7 @@ def test_a_near_miss_in_the_environment_is_a_warning_on_stderr(project: Path) ->
         (["show", "-o", "no/such/folder"], "cannot be written"),
     ],
 )
-def test_a_mistake_is_a_paragraph_on_stderr_and_exit_status_2(
-    project: Path, arguments: list[str], said: str
-) -> None:
+def test_a_mistake_is_a_paragraph_on_stderr_and_exit_status_2(project: Path, arguments: list[str], said: str) -> None:
     done = config(project, *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in " ".join(done.stderr.split())

@@ -329,9 +329,7 @@ def test_a_set_can_change_a_part_of_a_table_of_the_context(load: Load) -> None:
 
 
 def test_a_loader_and_a_value_of_one_name_replace_each_other(load: Load) -> None:
-    config = load(
-        "[context]\nA = 1\n[context.loaders]\nB = 'm:b'\n", sets=["context.B=2", "context.loaders.A=m:a"]
-    )
+    config = load("[context]\nA = 1\n[context.loaders]\nB = 'm:b'\n", sets=["context.B=2", "context.loaders.A=m:a"])
     assert (config.context, config.loaders) == ({"B": 2}, {"A": "m:a"})
 
 
@@ -346,9 +344,7 @@ def test_paths_of_the_command_line_start_from_the_working_directory(load: Load, 
 # --- paths and URIs --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "kept", ["none", "s3://bucket/path", "memory://", "my_pkg.storage:MyStorage", "/srv/lab"]
-)
+@pytest.mark.parametrize("kept", ["none", "s3://bucket/path", "memory://", "my_pkg.storage:MyStorage", "/srv/lab"])
 def test_a_storage_that_is_no_relative_path_stays_as_it_is(load: Load, kept: str) -> None:
     assert load(f"[lab]\nstorage = {kept!r}\n")["lab.storage"] == kept
 
@@ -461,8 +457,7 @@ def test_relative_tracking_paths_start_from_the_file(load: Load, tmp_path: Path)
         ),
         (
             "[lab]\nrunner = 'proces'\n",
-            "labtech.toml:2: lab.runner must be a runner or 'package.module:attribute', "
-            "not the text 'proces'",
+            "labtech.toml:2: lab.runner must be a runner or 'package.module:attribute', not the text 'proces'",
             "did you mean 'process'?",
         ),
         (
@@ -488,8 +483,7 @@ def test_relative_tracking_paths_start_from_the_file(load: Load, tmp_path: Path)
         ),
         (
             "[targets]\ne = 'experiments.py'\n",
-            "labtech.toml:2: targets.e must be 'FILE.py:NAME' or 'package.module:NAME', "
-            "not the text 'experiments.py'",
+            "labtech.toml:2: targets.e must be 'FILE.py:NAME' or 'package.module:NAME', not the text 'experiments.py'",
             None,
         ),
         (
@@ -621,8 +615,7 @@ def test_a_profile_without_any_file_says_that_there_is_none(load: Load) -> None:
         ),
         (
             {"environ": {"LABTECH_RUNNER": "treads"}},
-            "LABTECH_RUNNER=treads: lab.runner must be a runner or 'package.module:attribute', "
-            "not the text 'treads'",
+            "LABTECH_RUNNER=treads: lab.runner must be a runner or 'package.module:attribute', not the text 'treads'",
             "did you mean 'thread'?",
         ),
         ({"sets": ["workers"]}, "-s workers: must be KEY=VALUE", "for example -s lab.workers=4"),
@@ -753,9 +746,7 @@ def test_the_example_loads_and_says_the_defaults(load: Load) -> None:
     for setting in SETTINGS:
         assert config[setting.key] == default[setting.key], setting.key
         if setting.default is not None:
-            assert config.source(setting.key).startswith("labtech.toml:"), (
-                f"{setting.key} is not in the example"
-            )
+            assert config.source(setting.key).startswith("labtech.toml:"), f"{setting.key} is not in the example"
             assert tomllib.loads(EXAMPLE.read_text())[setting.table][setting.name] == setting.default
 
 

@@ -81,16 +81,12 @@ def test_a_module_can_be_imported_again_from_its_place_elsewhere(project: Path) 
         "from labtech_cli.project.modules import ModulePlace, import_place; "
         f"print(import_place(ModulePlace({place.name!r}, {place.folder!r})).x)"
     )
-    assert (
-        subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True).stdout == "4\n"
-    )
+    assert subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True).stdout == "4\n"
 
 
 def test_a_namespace_package_and_a_builtin_module_have_places_too(project: Path) -> None:
     (project / "um_space" / "deep").mkdir(parents=True)
-    assert place_of(import_target_module("um_space.deep", project)) == ModulePlace(
-        "um_space.deep", str(project)
-    )
+    assert place_of(import_target_module("um_space.deep", project)) == ModulePlace("um_space.deep", str(project))
     assert place_of(sys) == ModulePlace("sys", "")
     assert import_place(ModulePlace("sys", "")) is sys
 
@@ -205,7 +201,7 @@ def test_ctrl_c_on_import_stays_ctrl_c(project: Path) -> None:
 
 
 def test_a_labtech_error_keeps_its_words_and_gains_the_line(project: Path) -> None:
-    write(project / "um_norun.py", "from labtech_cli.core.task import task\n\n@task\nclass T:\n    x: int\n")
+    write(project / "um_norun.py", "from labtech_cli.core.decorate import task\n\n@task\nclass T:\n    x: int\n")
     error = refusal("um_norun.py", project)
     assert error.message == "'um_norun.py' is wrong (um_norun.py:3): task type 'T' has no run() method"
     assert error.hint == "define run(self), which returns the result"
@@ -225,15 +221,11 @@ def test_a_missing_submodule_names_the_nearest_and_an_attribute_its_colon(projec
     write(project / "um_parent" / "training.py", "sweep = []")
     assert refusal("um_parent.trainin", project).hint == "did you mean 'um_parent.training'?"
     assert refusal("um_parent.training.sweep", project).hint == "did you mean 'um_parent.training:sweep'?"
-    assert (
-        refusal("um_parent.training.other", project).hint == "'um_parent.training' is a module, not a package"
-    )
+    assert refusal("um_parent.training.other", project).hint == "'um_parent.training' is a module, not a package"
     assert str(project) in str(refusal("um_qqqqqq", project))
 
 
-def test_importing_leaves_the_arguments_of_the_command_alone(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_importing_leaves_the_arguments_of_the_command_alone(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["labtech", "run"])
     write(project / "um_argv.py", "import sys\nsys.argv.append('more')\n")
     import_target_module("um_argv.py", project)

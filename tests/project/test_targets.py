@@ -21,7 +21,7 @@ import functools
 from enum import Enum
 from typing import Iterator, Protocol, TYPE_CHECKING
 
-from labtech_cli.core.task import task
+from labtech_cli.core.decorate import task
 from um_library import Imported, imported_task, imported_tasks, imported_function
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ made = functools.partial(one)
 '''
 
 LIBRARY = """
-from labtech_cli.core.task import task
+from labtech_cli.core.decorate import task
 
 @task
 class Imported:
@@ -153,12 +153,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[name]
 
 
-def resolve(
-    project: Path, *texts: str, p: tuple[str, ...] = (), grid: tuple[str, ...] = (), **more: Any
-) -> Targets:
-    return resolve_targets(
-        [f"um_exp.py:{text}" for text in texts], params=p, grids=grid, base=project, **more
-    )
+def resolve(project: Path, *texts: str, p: tuple[str, ...] = (), grid: tuple[str, ...] = (), **more: Any) -> Targets:
+    return resolve_targets([f"um_exp.py:{text}" for text in texts], params=p, grids=grid, base=project, **more)
 
 
 def shown(project: Path, *texts: str, p: tuple[str, ...] = (), grid: tuple[str, ...] = ()) -> list[str]:
@@ -212,9 +208,7 @@ def test_dotted_modules_and_aliases_are_targets_too(project: Path) -> None:
         ["um_exp:Line", "best"], aliases={"best": "um_exp.py:forest"}, base=project, alias_base=project
     )
     assert len(found.tasks) == 2
-    found = resolve_targets(
-        ["best"], aliases={"best": "um_exp.py:forest"}, base=project / "sub", alias_base=project
-    )
+    found = resolve_targets(["best"], aliases={"best": "um_exp.py:forest"}, base=project / "sub", alias_base=project)
     assert found.names == ("best",)
 
 
@@ -230,20 +224,13 @@ def test_a_value_may_be_an_alias_a_task_type_or_a_function(project: Path) -> Non
     aliases = {"best": "um_exp.py:forest"}
     for value in ("best", "um_exp.py:Line", "um_exp:typed", "um_exp.py:sweep"):
         if value == "um_exp.py:sweep":
-            with pytest.raises(
-                TargetError, match=r"'classifier': 'um_exp.py:sweep' needs a value for 'seed'"
-            ):
+            with pytest.raises(TargetError, match=r"'classifier': 'um_exp.py:sweep' needs a value for 'seed'"):
                 resolve(project, "Experiment", p=("seed=1", f"classifier={value}"), aliases=aliases)
         elif value == "um_exp:typed":
             with pytest.raises(TargetError, match="it names several tasks: name one"):
                 resolve(project, "Experiment", p=("seed=1", f"classifier={value}"), aliases=aliases)
         else:
-            assert (
-                len(
-                    resolve(project, "Experiment", p=("seed=1", f"classifier={value}"), aliases=aliases).tasks
-                )
-                == 1
-            )
+            assert len(resolve(project, "Experiment", p=("seed=1", f"classifier={value}"), aliases=aliases).tasks) == 1
 
 
 def test_a_value_without_a_useful_annotation_may_be_a_target_or_a_toml_value(project: Path) -> None:
@@ -261,9 +248,7 @@ def test_a_function_gets_its_arguments_converted(project: Path) -> None:
 
 
 def test_grids_multiply_out_in_the_order_given(project: Path) -> None:
-    found = shown(
-        project, "Experiment", p=("dataset=IRIS",), grid=("seed=1..2", "classifier=um_exp.py:forests")
-    )
+    found = shown(project, "Experiment", p=("dataset=IRIS",), grid=("seed=1..2", "classifier=um_exp.py:forests"))
     assert [line.replace(", dataset=Dataset.IRIS", "") for line in found] == [
         f"Experiment(seed={seed}, classifier=Forest(n={n}))" for seed in (1, 2) for n in (1, 2, 3)
     ]
@@ -345,9 +330,7 @@ def test_parameters_go_to_every_target_that_takes_them(project: Path) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_said(
-    project: Path, name: str, p: tuple[str, ...], grid: tuple[str, ...], words: str
-) -> None:
+def test_what_is_wrong_is_said(project: Path, name: str, p: tuple[str, ...], grid: tuple[str, ...], words: str) -> None:
     assert words in refusal(project, name, p=p, grid=grid)
 
 
@@ -379,8 +362,7 @@ def test_a_task_error_in_a_function_names_the_line(project: Path) -> None:
 
 def test_a_function_that_returns_nothing_or_a_task_type_is_told_so(project: Path) -> None:
     (project / "um_small.py").write_text(
-        "from um_exp import Forest\ndef nothing(): pass\n"
-        "def kind(): return [Forest]\ndef inner(): return [nothing]\n"
+        "from um_exp import Forest\ndef nothing(): pass\ndef kind(): return [Forest]\ndef inner(): return [nothing]\n"
     )
     for name, words in (
         ("nothing", "'um_small.py:nothing' returned None, not tasks; return the tasks it makes"),
@@ -414,8 +396,7 @@ def test_a_misspelt_alias_finds_the_nearest(project: Path) -> None:
     with pytest.raises(TargetError) as caught:
         resolve_targets(["evaluatoin"], aliases={"evaluation": "um_exp.py:forest"}, base=project)
     assert str(caught.value) == (
-        "there is no target 'evaluatoin': there is no module 'evaluatoin'; "
-        "did you mean the alias 'evaluation'?"
+        "there is no target 'evaluatoin': there is no module 'evaluatoin'; did you mean the alias 'evaluation'?"
     )
     with pytest.raises(TargetError, match="there is no module 'qqqqqqq'"):
         resolve_targets(["qqqqqqq"], aliases={"evaluation": "um_exp.py:forest"}, base=project)

@@ -15,7 +15,8 @@ from frozendict import frozendict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labtech_cli.core.task import Task, task
+from labtech_cli.core.decorate import task
+from labtech_cli.core.task import Task
 from labtech_cli.errors import TargetError
 from labtech_cli.project.grids import expand_grid
 from labtech_cli.project.usercode import UserCodeError
@@ -176,9 +177,7 @@ def test_a_text_is_converted_by_the_annotation(text: str, annotation: Any, expec
     ],
 )
 @pytest.mark.parametrize("annotation", [Any, object, Callable[[], int]])
-def test_without_an_annotation_a_toml_value_counts_and_else_the_text(
-    text: str, expected: Any, annotation: Any
-) -> None:
+def test_without_an_annotation_a_toml_value_counts_and_else_the_text(text: str, expected: Any, annotation: Any) -> None:
     got = value(text, annotation)
     assert (got, type(got)) == (expected, type(expected))
 
@@ -253,9 +252,7 @@ def test_a_value_nested_beyond_reason_is_refused_or_kept_as_text() -> None:
     deep = "[" * 5000 + "]" * 5000
     assert "expected list" in refusal(deep, list[Any])
     assert value(deep, Any) == deep
-    assert "nested too deeply" in refusal("[" * 400 + "]" * 400, list[Any]) or value(
-        "[" * 400 + "]" * 400, Any
-    )
+    assert "nested too deeply" in refusal("[" * 400 + "]" * 400, list[Any]) or value("[" * 400 + "]" * 400, Any)
 
 
 def test_a_module_that_is_broken_is_never_taken_for_a_string() -> None:

@@ -17,13 +17,11 @@ from labtech_cli.core.events import (
     TaskStarted,
     Warned,
 )
-from labtech_cli.core.task import task
+from labtech_cli.core.decorate import task
 from labtech_cli.report.base import Reporter
 
 T0 = 1_700_000_000.0
-TRACEBACK = (
-    'Traceback (most recent call last):\n  File "fit.py", line 3, in run\n    fit()\nValueError: no data'
-)
+TRACEBACK = 'Traceback (most recent call last):\n  File "fit.py", line 3, in run\n    fit()\nValueError: no data'
 
 
 @task
@@ -42,9 +40,7 @@ class Score:
     def run(self) -> None: ...
 
 
-def started(
-    run: dict[str, int], load: dict[str, int] | None = None, estimate: float | None = None
-) -> RunStarted:
+def started(run: dict[str, int], load: dict[str, int] | None = None, estimate: float | None = None) -> RunStarted:
     return RunStarted("r1", T0, ("fit.py:all",), 4, "process", run, load or {}, estimate)
 
 

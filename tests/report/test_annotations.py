@@ -6,7 +6,8 @@ from typing import Any, List, Literal, Optional, Union  # noqa: UP035
 
 import pytest
 
-from labtech_cli.core.task import task, type_of
+from labtech_cli.core.decorate import task
+from labtech_cli.core.task import type_of
 from labtech_cli.report.annotations import parameter_text, result_text, type_text
 
 

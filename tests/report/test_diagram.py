@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import pytest
 
-from labtech_cli.core.task import task
+from labtech_cli.core.decorate import task
 from labtech_cli.errors import ConfigError, TaskError
 from labtech_cli.report.diagram import build_task_diagram, display_task_diagram
 
@@ -109,10 +109,7 @@ def test_annotations_are_shown_as_written_and_a_missing_result_annotation_as_not
 
 def test_tasks_through_a_collection_are_many_and_others_are_not():
     text = build_task_diagram([V(ts={"a": T(1)}, us=[U(T(2))], o=T(1), p=(T(1), U(T(1))))])
-    assert (
-        "    V : dict[str, T] ts\n    V : list[U] us\n    V : T | U | None o\n    V : tuple[T, U] | None p"
-        in text
-    )
+    assert "    V : dict[str, T] ts\n    V : list[U] us\n    V : T | U | None o\n    V : tuple[T, U] | None p" in text
     assert text.endswith(
         '    V <-- "many" T: ts\n    V <-- "many" U: us\n    V <-- T: o\n'
         '    V <-- "many" T: p\n    V <-- "many" U: p\n\n    U <-- T: t'

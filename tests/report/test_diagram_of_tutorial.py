@@ -7,7 +7,7 @@ from typing import Protocol
 import pytest
 
 import labtech_cli.diagram
-from labtech_cli.core.task import task
+from labtech_cli.core.decorate import task
 from labtech_cli.report.diagram import build_task_diagram, display_task_diagram
 
 
@@ -119,9 +119,7 @@ def test_the_public_module_offers_both_functions():
     assert labtech_cli.diagram.display_task_diagram is display_task_diagram
 
 
-@pytest.mark.parametrize(
-    ("shell", "in_notebook"), [("ZMQInteractiveShell", True), ("TerminalInteractiveShell", False)]
-)
+@pytest.mark.parametrize(("shell", "in_notebook"), [("ZMQInteractiveShell", True), ("TerminalInteractiveShell", False)])
 def test_a_notebook_gets_markdown(monkeypatch, capsys, shell, in_notebook):
     shown = []
     package, display = types.ModuleType("IPython"), types.ModuleType("IPython.display")

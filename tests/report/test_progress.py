@@ -41,9 +41,7 @@ def test_auto_is_live_only_where_a_person_looks(stream, environ, kind):
     assert type(make_progress("auto", stream, environ=environ)) is kind
 
 
-@pytest.mark.parametrize(
-    ("mode", "kind"), [("live", LiveReporter), ("plain", PlainReporter), ("none", QuietReporter)]
-)
+@pytest.mark.parametrize(("mode", "kind"), [("live", LiveReporter), ("plain", PlainReporter), ("none", QuietReporter)])
 def test_a_mode_that_was_asked_for_is_obeyed(mode, kind):
     assert type(make_progress(mode, io.StringIO(), environ={"CI": "1"})) is kind
 

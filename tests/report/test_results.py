@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from labtech_cli.core.task import task
+from labtech_cli.core.decorate import task
 from labtech_cli.report.results import describe, result_rows
 
 

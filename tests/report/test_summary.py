@@ -47,9 +47,7 @@ def test_a_good_run_ends_in_two_lines():
 
 
 def test_a_failure_is_told_with_its_error_traceback_last_output_and_log():
-    tally = tally_of(
-        started({"Fit": 1}), failed(Fit(1), output="epoch 1\n\x1b[2Jepoch 2\n"), over(exit_code=1)
-    )
+    tally = tally_of(started({"Fit": 1}), failed(Fit(1), output="epoch 1\n\x1b[2Jepoch 2\n"), over(exit_code=1))
     assert text_of(
         tally, rerun_command="labtech run fit.py:all", log_command=lambda run, key: f"labtech runs logs {run}"
     ) == (
@@ -73,10 +71,7 @@ def test_the_same_traceback_is_told_once():
     tally = tally_of(started({"Fit": 2}), failed(Fit(1)), failed(Fit(2)), over(1))
     text = text_of(tally)
     assert text.count("Traceback") == 1
-    assert (
-        "Fit(seed=2, name='') failed\n  ValueError: no data\n  at the same place as Fit(seed=1, name='')"
-        in text
-    )
+    assert "Fit(seed=2, name='') failed\n  ValueError: no data\n  at the same place as Fit(seed=1, name='')" in text
 
 
 def test_a_long_traceback_keeps_its_first_and_its_last_lines():
@@ -113,9 +108,7 @@ def test_beyond_fifty_failures_are_only_counted():
 
 
 def test_an_interrupted_run_says_so_and_offers_the_rest():
-    tally = tally_of(
-        started({"Fit": 2}), done(Fit(1)), done(Fit(2), Outcome.CANCELLED), over(130, interrupted=True)
-    )
+    tally = tally_of(started({"Fit": 2}), done(Fit(1)), done(Fit(2), Outcome.CANCELLED), over(130, interrupted=True))
     assert text_of(tally, rerun_command="labtech run x") == (
         "Interrupted after 3 min 5 s: 1 succeeded, 1 cancelled\nrun the rest with: labtech run x"
     )
@@ -131,9 +124,7 @@ def test_a_run_without_tasks_has_a_headline_too():
 
 
 def test_one_line_for_a_failure_and_lines_for_a_warning():
-    assert (
-        failure_line(failed(Fit(1), "first\nsecond"))[0] == "failed Fit(seed=1, name=''): ValueError: first"
-    )
+    assert failure_line(failed(Fit(1), "first\nsecond"))[0] == "failed Fit(seed=1, name=''): ValueError: first"
     assert warning_lines(warned("one\ntwo\x1b[2J")) == [("warning: one", "yellow"), ("  two", "yellow")]
 
 

@@ -42,9 +42,7 @@ def encoded(rows, format, encoding):
 
 def test_a_table_is_aligned_text_with_numbers_to_the_right():
     assert written(ROWS, "table") == (
-        "name        loss  n  where   extra\n"
-        "a       0.123457  1  [1, 2]  -\n"
-        "longer        12  -  -       True\n"
+        "name        loss  n  where   extra\na       0.123457  1  [1, 2]  -\nlonger        12  -  -       True\n"
     )
 
 

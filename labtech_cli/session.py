@@ -1,0 +1,262 @@
+"""One execution of a plan: verify what it loads, start the runner, drive the loop, say how it ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from labtech_cli.core.events import Event, Failure, Outcome, RunFinished, RunStarted, TaskFinished, Warned
+from labtech_cli.core.plan import Action, Plan, Policy, longest_paths, make_plan
+from labtech_cli.core.present import render
+from labtech_cli.core.schedule import Schedule
+from labtech_cli.core.task import ResultMeta
+from labtech_cli.errors import DamagedResult, LabError
+from labtech_cli.report.base import FanOut
+from labtech_cli.run.backends import make_runner
+from labtech_cli.run.interrupts import Interrupts
+from labtech_cli.run.loop import Loop, Rules, Sinks
+from labtech_cli.run.runner import Setting
+from labtech_cli.run.shelf import Shelf
+from labtech_cli.run.tracking import Tracking
+from labtech_cli.run.worker import Input
+from labtech_cli.store import formats
+from labtech_cli.store.blobs import Stored, verify
+from labtech_cli.store.storage import Timings
+
+if TYPE_CHECKING:
+    from labtech_cli.lab import Lab
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A plan with what was learned on the way: the plan you are shown is the plan that runs."""
+
+    plan: Plan
+    timings: Timings
+    seconds: list[float]
+    """An estimate of each task's duration, by number."""
+    known: bool
+    """Whether any estimate rests on experience."""
+    present: dict[str, float]
+
+    def runs(self) -> bytearray:
+        return bytearray([action is Action.RUN for action in self.plan.actions])
+
+    def estimate(self, workers: int) -> tuple[float, float]:
+        """Wall time with `workers`, and the critical path, in seconds."""
+        runs = self.runs()
+        paths = longest_paths(self.plan.graph, runs, self.seconds.__getitem__)
+        total = sum([self.seconds[number] for number in range(len(runs)) if runs[number]])
+        critical = max(paths, default=0.0)
+        return max(critical, total / max(1, workers)), critical
+
+
+@dataclass(slots=True)
+class RunResult:
+    """How a run ended, and the way to its results."""
+
+    run_id: str
+    counts: dict[str, int]
+    failures: list[tuple[Any, Failure]]
+    exit_code: int
+    interrupted: bool
+    _lab: Lab
+    _inputs: dict[str, Input] = field(default_factory=dict)
+
+    def has(self, task: Any) -> bool:
+        return task._labtech_key in self._inputs
+
+    def result(self, task: Any) -> Any:
+        """A target's result, loaded anew at each call. Raises `TaskNotFound` for one that has none."""
+        given = self._inputs.get(task._labtech_key)
+        if given is None:
+            return self._lab.load(task)
+        return given.value if given.stored is None else formats.load(task, given.stored)
+
+    def result_meta(self, task: Any) -> ResultMeta:
+        given = self._inputs.get(task._labtech_key)
+        if given is None:
+            return self._lab.result_meta(task)
+        return ResultMeta(datetime.fromtimestamp(given.started_at), timedelta(seconds=given.duration))
+
+    def context(self, task: Any) -> Any:
+        return no_context()
+
+
+def no_context() -> Any:
+    """There is no context outside of `run()`."""
+    raise LabError("the context is there while run() executes", hint="read it from what the lab was given")
+
+
+class Session:
+    """One execution of a plan."""
+
+    def __init__(self, lab: Lab, prepared: Prepared, fan_out: FanOut, rules: Rules, names: tuple[str, ...]) -> None:
+        self.lab, self.prepared, self.fan_out, self.rules, self.names = lab, prepared, fan_out, rules, names
+        self.storage = lab.storage
+        self.run_id = f"{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+        self.began = time.monotonic()
+
+    def execute(self, zygote: Any) -> RunResult:
+        self.storage.check_writable()
+        damaged = self._verify_inputs()
+        plan, graph = self.prepared.plan, self.prepared.plan.graph
+        runs = self.prepared.runs()
+        self._emit_started(plan)
+        for message in damaged:
+            self._emit(Warned(self.run_id, time.time(), message))
+        loaded = plan.numbers(Action.LOAD)
+        for number in loaded:
+            self._emit(TaskFinished(self.run_id, time.time(), graph.tasks[number], Outcome.LOADED))
+        targets = set(graph.targets)
+        shelf = Shelf(graph, self.storage, runs, [number for number in targets if runs[number]])
+        runner = make_runner(self.lab.runner, [graph.tasks[number] for number in plan.numbers(Action.RUN)], zygote)
+        tracking: Tracking | None = None
+        loop: Loop | None = None
+        with Interrupts() as interrupts:
+            try:
+                if any(runs):
+                    tracking, tracker = self._track(plan)
+                    runner.start(
+                        Setting(
+                            graph,
+                            self.storage.spool(),
+                            self.lab.context,
+                            self.lab.workers,
+                            [*(["mlflow"] if tracker else []), *self.lab.modules],
+                            tracker,
+                        )
+                    )
+                    sinks = Sinks(
+                        self._emit, self.fan_out.tick, self.fan_out.interval, tracking.ended if tracking else None
+                    )
+                    loop = Loop(
+                        self.run_id,
+                        graph,
+                        self._schedule(runs),
+                        runner,
+                        self.storage,
+                        shelf,
+                        sinks,
+                        self.rules,
+                        interrupts,
+                    )
+                    loop.counts.add(Outcome.LOADED, len(loaded))
+                    loop.run()
+            finally:
+                runner.close()
+        return self._finish(loop, loaded, shelf, interrupts, tracking)
+
+    def _finish(
+        self,
+        loop: Loop | None,
+        loaded: list[int],
+        shelf: Shelf,
+        interrupts: Interrupts,
+        tracking: Tracking | None,
+    ) -> RunResult:
+        graph = self.prepared.plan.graph
+        counts = loop.counts.by if loop else {**dict.fromkeys([o.value for o in Outcome], 0), "loaded": len(loaded)}
+        failures = [(graph.tasks[number], failure) for number, failure in loop.failures.items()] if loop else []
+        interrupted = interrupts.level > 0 and counts[Outcome.CANCELLED] > 0
+        code = interrupts.exit_status if interrupted else 1 if failures else 0
+        if tracking is not None and (warning := tracking.end(code)):
+            self._emit(Warned(self.run_id, time.time(), warning))
+        inputs = {}
+        for number in graph.targets:
+            given = shelf.get(number)
+            if given is not None:
+                inputs[graph.tasks[number]._labtech_key] = given
+        inputs.update(self._load_targets(loaded))
+        saved = sum(self.prepared.present.get(graph.tasks[number]._labtech_key, 0.0) for number in loaded)
+        self._emit(
+            RunFinished(self.run_id, time.time(), counts, code, time.monotonic() - self.began, saved, interrupted)
+        )
+        self.fan_out.close()
+        return RunResult(self.run_id, counts, failures, code, interrupted, self.lab, inputs)
+
+    def _load_targets(self, loaded: list[int]) -> dict[str, Input]:
+        graph = self.prepared.plan.graph
+        wanted = set(graph.targets)
+        keys = [graph.tasks[number]._labtech_key for number in loaded if number in wanted]
+        if not keys:
+            return {}
+        stored = self.storage.load(keys)
+        meta = (
+            {row.key: row for row in self.storage.rows(keys)}
+            if len(keys) < 1000
+            else {row.key: row for row in self.storage.rows()}
+        )
+        return {
+            key: Input(stored[key], None, meta[key].started_at, meta[key].duration, True)
+            for key in keys
+            if key in stored and key in meta
+        }
+
+    def _verify_inputs(self) -> list[str]:
+        """Check every result the plan would load; what is damaged is set aside and planned to run."""
+        messages: list[str] = []
+        while True:
+            graph = self.prepared.plan.graph
+            tasks = {graph.tasks[n]._labtech_key: graph.tasks[n] for n in self.prepared.plan.numbers(Action.LOAD)}
+            bad = [key for key, found in self.storage.load(list(tasks)).items() if _damage(found)]
+            if not bad:
+                return messages
+            for key in bad:
+                self.storage.set_aside(key)
+                self.prepared.present.pop(key, None)
+                messages.append(f"the result of {render(tasks[key], 100)} was damaged: set aside, computed again")
+            self.prepared.plan = make_plan(graph, self.prepared.present, Policy(storage=self.storage.keeps))
+
+    def _schedule(self, runs: bytearray) -> Schedule:
+        graph = self.prepared.plan.graph
+        priority = longest_paths(graph, runs, self.prepared.seconds.__getitem__)
+        groups: dict[int, int] = {}
+        limits: dict[int, int] = {}
+        seen: dict[type, int] = {}
+        if any(kind.__labtech__.max_parallel for kind in {type(task) for task in graph.tasks}):
+            for number, task in enumerate(graph.tasks):
+                most = type(task).__labtech__.max_parallel
+                if most is not None and runs[number]:
+                    group = seen.setdefault(type(task), len(seen))
+                    groups[number], limits[group] = group, most
+        return Schedule(graph, runs, priority, groups, limits)
+
+    def _track(self, plan: Plan) -> tuple[Tracking | None, Any]:
+        tracked = any(type(plan.graph.tasks[n]).__labtech__.mlflow_run for n in plan.numbers(Action.RUN))
+        if not tracked:
+            return None, None
+        tracking = Tracking(*self.lab._mlflow, self.run_id, " ".join(self.names) or os.path.basename(sys.argv[0]))
+        tracker, warning = tracking.begin(self.storage.spool())
+        if warning:
+            self._emit(Warned(self.run_id, time.time(), warning))
+        return tracking, tracker
+
+    def _emit_started(self, plan: Plan) -> None:
+        run: dict[str, int] = {}
+        load: dict[str, int] = {}
+        for task, action in zip(plan.graph.tasks, plan.actions, strict=True):
+            if action is not Action.UNTOUCHED:
+                tally = run if action is Action.RUN else load
+                label = type(task).__labtech__.label
+                tally[label] = tally.get(label, 0) + 1
+        wall = self.prepared.estimate(self.lab.workers)[0] if self.prepared.known and run else None
+        runner = self.lab.runner if isinstance(self.lab.runner, str) else getattr(self.lab.runner, "name", "custom")
+        names = self.names or tuple(render(plan.graph.tasks[number], 60) for number in plan.graph.targets[:5])
+        self._emit(RunStarted(self.run_id, time.time(), names, self.lab.workers, runner, run, load, wall))
+
+    def _emit(self, event: Event) -> None:
+        self.fan_out.handle(event)
+
+
+def _damage(stored: Stored) -> str | None:
+    try:
+        verify(stored)
+    except DamagedResult as error:
+        return str(error)
+    return None
