@@ -144,7 +144,7 @@ class Lab:
         known = [value for value in seconds if value is not None]
         usual = sum(known) / len(known) if known else 1.0
         filled = [usual if value is None else value for value in seconds]
-        return Prepared(plan, timings, filled, bool(known), present)
+        return Prepared(plan, timings, filled, bool(known), present, policy)
 
     def execute(
         self,

@@ -33,7 +33,7 @@ def canonical_module(name: str) -> str:
     main = sys.modules.get(name)
     spec = getattr(main, "__spec__", None)
     if spec is not None and spec.name:
-        return str(spec.name).removesuffix(".__main__")
+        return str(spec.name)
     file = _main_file(main)
     return importable_name(file)[0] if file is not None else name
 

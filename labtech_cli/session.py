@@ -43,6 +43,7 @@ class Prepared:
     known: bool
     """Whether any estimate rests on experience."""
     present: dict[str, float]
+    policy: Policy = Policy()
 
     def runs(self) -> bytearray:
         return bytearray([action is Action.RUN for action in self.plan.actions])
@@ -211,7 +212,7 @@ class Session:
                 self.storage.set_aside(key)
                 self.prepared.present.pop(key, None)
                 messages.append(f"the result of {render(tasks[key], 100)} was damaged: set aside, computed again")
-            self.prepared.plan = make_plan(graph, self.prepared.present, Policy(storage=self.storage.keeps))
+            self.prepared.plan = make_plan(graph, self.prepared.present, self.prepared.policy)
 
     def _schedule(self, runs: bytearray) -> Schedule:
         graph = self.prepared.plan.graph

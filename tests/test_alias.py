@@ -36,7 +36,7 @@ def test_labtech_is_the_very_same_module_and_unchanged(tmp_path: Path) -> None:
 def test_submodules_are_the_same_whichever_is_imported_first(tmp_path: Path, first: str) -> None:
     code = (
         f"import {first}.core.task; import labtech.core.task, labtech_cli.core.task as real; "
-        "from labtech.core.task import Task; from labtech.core import decorate; import labtech.errors as e; "
+        "from labtech.core.task import Task; from labtech.core import task; import labtech.errors as e; "
         "import labtech_cli.errors as f; "
         "print(labtech.core.task is real, task is real, Task is real.Task, real.__spec__.name, e is f)"
     )

@@ -14,7 +14,8 @@ from typing import Any
 
 from frozendict import frozendict
 
-from labtech_cli.core.key import enum_name
+from labtech_cli.core.key import enum_name, member_name
+from labtech_cli.core.present import json_int
 
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _PLAIN = frozenset({str, bool, type(None)})
@@ -50,7 +51,7 @@ def _encode(value: Any) -> Any:
         encoded = {name: _encode(item) for name, item in value.items()}
         return {"$dict": encoded} if any(name.startswith("$") for name in encoded) else encoded
     if isinstance(value, Enum):
-        return {"$enum": enum_name(kind), "name": value.name}
+        return {"$enum": enum_name(kind), "name": member_name(value)}
     return {"$task": value._labtech_key}
 
 
@@ -99,7 +100,7 @@ def present_params(text: str, inline: Callable[[str], Any]) -> dict[str, Any]:
         if "$float" in value:
             return value["$float"]
         if "$int" in value:
-            return int(value["$int"], 16)
+            return json_int(int(value["$int"], 16))
         return {name: show(item) for name, item in value.get("$dict", value).items()}
 
     return {name: show(value) if isinstance(value, (list, dict)) else value for name, value in json.loads(text).items()}

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Mapping
-from enum import Enum
+from enum import Enum, Flag
 from hashlib import blake2b
 from typing import Any, Protocol, cast
 
@@ -62,6 +62,24 @@ def enum_name(kind: type[Enum]) -> str:
     return f"{canonical_module(kind.__module__)}.{kind.__qualname__}"
 
 
+def member_name(member: Enum) -> str:
+    """The identity of a member within its Enum type: its name; `A|B` for a combination of flags, its value for none."""
+    return member.name if isinstance(member.name, str) else repr(member.value)
+
+
+def find_member(kind: type[Enum], name: str) -> Enum:
+    """The reverse of `member_name`. Raises KeyError for a name that `kind` does not have."""
+    if name in kind.__members__ or not issubclass(kind, Flag):
+        return kind[name]
+    bits = 0
+    for part in name.split("|"):
+        bits |= int(part, 0) if part[:1].isdigit() else int(kind[part].value)
+    try:
+        return kind(bits)
+    except ValueError:
+        raise KeyError(name) from None
+
+
 _ATOMS: dict[type, Callable[[Any], bytes]] = {
     str: encode_str,
     int: lambda value: b"i%b;" % format(value, "x").encode(),  # hex: no length limit, linear cost
@@ -86,7 +104,7 @@ def freeze(value: Any, dependencies: list[Any]) -> tuple[Any, bytes]:
     if kind is tuple or kind is list:
         return _freeze_items(value, dependencies)
     if isinstance(value, Enum):
-        return value, b"e" + encode_str(enum_name(kind)) + encode_str(_member_name(value))
+        return value, b"e" + encode_str(enum_name(kind)) + encode_str(member_name(value))
     if isinstance(value, (dict, frozendict)):
         return _freeze_dict(value, dependencies)
     return _freeze_subclass(value, kind, dependencies)
@@ -133,11 +151,6 @@ def _freeze_subclass(value: Any, kind: type, dependencies: list[Any]) -> tuple[A
     else:
         raise UnsupportedValue(value, _why_unsupported(value, kind))
     return freeze(plain, dependencies)
-
-
-def _member_name(member: Enum) -> str:
-    name = member.name
-    return name if isinstance(name, str) else repr(member.value)  # an unnamed combination of flags
 
 
 def _why_unsupported(value: object, kind: type) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
-from enum import Enum
+from enum import Enum, Flag
 from typing import Any
 
 from frozendict import frozendict
 
-from labtech_cli.core.key import enum_name
+from labtech_cli.core.key import enum_name, member_name
 
 
 def dependencies_first(tasks: Iterable[Any]) -> Iterator[Any]:
@@ -39,95 +40,80 @@ def dependencies_first(tasks: Iterable[Any]) -> Iterator[Any]:
 
 
 def compare(left: Any, right: Any) -> int:
-    """-1, 0 or 1: a total order over all tasks, by type, then version, then parameters in field order.
+    """-1, 0 or 1: a total order over all tasks, by type, then parameters in field order, then version.
 
     Values of different types are ordered by type. It follows one path down the first difference, in
     a loop, so deep and shared dependencies cost nothing extra.
     """
-    while left is not right:
-        ranks = _rank(left), _rank(right)
-        if ranks[0] != ranks[1]:
-            return -1 if ranks[0] < ranks[1] else 1
-        if ranks[0] < _CONTAINER:
-            break
-        pair = _first_difference(left, right)
-        if isinstance(pair, int):
-            return pair
-        left, right = pair
-    else:
-        return 0
-    a, b = _plain(left), _plain(right)
-    return int(a > b) - int(a < b)
-
-
-_CONTAINER = 6
-
-
-def _rank(value: Any) -> int:
-    kind = type(value)
-    if "__labtech__" in kind.__dict__:
-        return 8
-    if isinstance(value, Enum):
-        return 5
-    ranks = {type(None): 0, bool: 1, int: 2, float: 3, str: 4, tuple: _CONTAINER, frozendict: 7}
-    return int(ranks[kind])
-
-
-def _plain(value: Any) -> Any:
-    """An atom as something its own kind can be ordered by; nan comes last, -0.0 before 0.0."""
-    if value is None:
-        return 0
-    if isinstance(value, Enum):
-        return (
-            enum_name(type(value)),
-            list(type(value).__members__).index(value.name) if value.name in type(value).__members__ else -1,
-            repr(value.value),
-        )
-    if isinstance(value, float):
-        return (value != value, 0.0 if value != value else value, not str(value).startswith("-"))
-    return value
-
-
-def _first_difference(left: Any, right: Any) -> tuple[Any, Any] | int:
-    """The first pair of parts that differ, or the order itself when one is a prefix of the other."""
-    if type(left) is tuple:
-        parts: list[tuple[Any, Any]] = list(zip(left, right, strict=False))
-        sizes = len(left), len(right)
-    elif type(left) is frozendict:
-        names = sorted(left), sorted(right)
-        parts = [pair for a, b in zip(*names, strict=False) for pair in ((a, b), (left.get(a), right.get(b)))]
-        sizes = len(left), len(right)
-    else:
-        return _task_difference(left, right)
-    for a, b in parts:
-        if not same(a, b):
-            return a, b
-    return (sizes[0] > sizes[1]) - (sizes[0] < sizes[1])
-
-
-def _task_difference(left: Any, right: Any) -> tuple[Any, Any] | int:
-    if left._labtech_key == right._labtech_key:
-        return 0
-    kinds = type(left).__labtech__, type(right).__labtech__
-    if kinds[0].name != kinds[1].name:
-        return kinds[0].name, kinds[1].name
-    for name in kinds[0].parameters:
-        a, b = getattr(left, name), getattr(right, name, None)
-        if not same(a, b):
-            return a, b
-    return left._labtech_version, right._labtech_version
+    while not same(left, right):
+        a, b = _rank(left), _rank(right)
+        if a == b and a >= _CONTAINER:
+            left, right = next(pair for pair in _pairs(left, right) if not same(*pair))
+            continue
+        if a == b:
+            a, b = _plain(left), _plain(right)
+        return -1 if a < b else 1
+    return 0
 
 
 def same(left: Any, right: Any) -> bool:
-    """Whether two frozen values are the same, typed; tasks are compared by key."""
+    """Whether two frozen values are the same, typed: whether they have the same encoding in a key."""
     if left is right:
         return True
-    if type(left) is not type(right):
+    if _rank(left) != _rank(right):
         return False
     if type(left) is tuple:
         return len(left) == len(right) and all(map(same, left, right))
     if type(left) is frozendict:
         return left.keys() == right.keys() and all(same(item, right[name]) for name, item in left.items())
-    if isinstance(left, float):
-        return bool(_plain(left) == _plain(right))
-    return bool(left == right)
+    return bool(_plain(left) == _plain(right))
+
+
+_RANKS = {type(None): 0, bool: 1, int: 2, float: 3, str: 4, tuple: 6, frozendict: 7}
+_ENUM, _CONTAINER, _TASK = 5, 6, 8
+
+
+def _rank(value: Any) -> int:
+    kind = type(value)
+    rank = _RANKS.get(kind)
+    if rank is not None:
+        return rank
+    return _TASK if "__labtech__" in kind.__dict__ else _ENUM
+
+
+def _plain(value: Any) -> Any:
+    """What tells values of one rank apart and orders them; of containers, tasks only."""
+    if value is None:
+        return 0
+    if isinstance(value, Enum):
+        return _plain_member(value)
+    if isinstance(value, float):  # nan comes last, -0.0 before 0.0
+        return (True, 0.0, 0.0) if math.isnan(value) else (False, value, math.copysign(1.0, value))
+    return value._labtech_key if _rank(value) == _TASK else value
+
+
+def _plain_member(member: Enum) -> tuple[str, int, str]:
+    """Enum members come in the order of their definition, flags by the bits they set."""
+    kind, name = type(member), member_name(member)
+    position = int(member.value) if isinstance(member, Flag) else list(kind.__members__).index(name)
+    return enum_name(kind), position, name
+
+
+def _pairs(left: Any, right: Any) -> Iterator[tuple[Any, Any]]:
+    """What to compare of two containers or two tasks, in this order; what is not the same differs in one of them."""
+    if type(left) is tuple:
+        yield from zip(left, right, strict=False)
+        yield len(left), len(right)
+    elif type(left) is frozendict:
+        for a, b in zip(sorted(left), sorted(right), strict=False):
+            yield a, b
+            yield left[a], right[b]
+        yield len(left), len(right)
+    else:
+        a, b = type(left).__labtech__, type(right).__labtech__
+        yield a.name, b.name
+        yield a.parameters, b.parameters  # they differ where a class was defined twice
+        for name in a.parameters:
+            yield getattr(left, name), getattr(right, name)
+        yield left._labtech_version, right._labtech_version
+        yield left._labtech_key, right._labtech_key

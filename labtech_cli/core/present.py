@@ -14,7 +14,10 @@ from typing import Any
 
 from frozendict import frozendict
 
+from labtech_cli.core.key import member_name
+
 MOST_EXPANDED = 1_000
+MOST_BITS = 2_000  # of whole numbers written in decimal: at most 602 digits, the least limit Python can have is 640
 NESTED_IN_JSON = 3  # levels of dependencies whose parameters are shown inline
 
 
@@ -50,11 +53,24 @@ def _pieces(task: Any) -> Iterator[str]:
             elif kind is tuple or kind is frozendict:
                 stack.append(_tuple_parts(part) if kind is tuple else _dict_parts(part))
             else:
-                yield f"{kind.__qualname__}.{part.name}" if isinstance(part, Enum) else repr(part)
+                yield _atom_text(part)
                 continue
             break
         else:
             stack.pop()
+
+
+def _atom_text(value: Any) -> str:
+    if isinstance(value, Enum):
+        return f"{type(value).__qualname__}.{member_name(value)}"
+    if type(value) is int:
+        return str(json_int(value))
+    return repr(value)
+
+
+def json_int(value: int) -> int | str:
+    """The number, or its hexadecimal digits where Python refuses to write that many decimal ones."""
+    return value if value.bit_length() <= MOST_BITS else hex(value)
 
 
 class _Text(str):
@@ -95,7 +111,7 @@ def params_json(task: Any, levels: int = NESTED_IN_JSON) -> dict[str, Any]:
     """The parameters as JSON values: enum members by name, tasks as `{"type", "key", "params"}`.
 
     Tasks nested deeper than `levels` have no `params`: their key says which they are. Numbers JSON
-    does not have are the strings "nan", "inf" and "-inf".
+    does not have are the strings "nan", "inf" and "-inf"; very large ones are hexadecimal.
     """
     return {name: value_json(getattr(task, name), levels) for name in type(task).__labtech__.parameters}
 
@@ -108,7 +124,9 @@ def value_json(value: Any, levels: int = NESTED_IN_JSON) -> Any:
     if kind is frozendict:
         return {name: value_json(item, levels) for name, item in value.items()}
     if isinstance(value, Enum):
-        return value.name
+        return member_name(value)
+    if kind is int:
+        return json_int(value)
     if kind is float:
         return value if math.isfinite(value) else str(value)
     if "__labtech__" in kind.__dict__:

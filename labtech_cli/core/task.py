@@ -196,45 +196,52 @@ def attach(task: Any, scope: Scope | None) -> None:
 
 
 def restore(cls: type, code_version: str | None, key: str | None, values: Iterable[Any]) -> Any:
-    """A task from its frozen parameter values; `key` saves the digest where it is known already."""
+    """A task from its frozen parameter values; `key` saves the digest where it is known already.
+
+    `post_init` runs again for the other attributes it may set, but the parameters keep their values:
+    they went through it when the task was made, and its identity follows from them.
+    """
     kind = type_of(cls)
     made: Any = object.__new__(cls)
-    for name, value in zip(kind.parameters, values, strict=True):
-        _set(made, name, value)
-    if key is None or kind.post_init:
-        _finish(made, code_version)
+    kept = tuple(values)
+    _set_parameters(made, kind, kept)
+    if code_version != kind.code_version:
+        _set(made, "_labtech_version", code_version)
+    if kind.post_init:
+        made.post_init()
+        _set_parameters(made, kind, kept)
+    if key is None:
+        _seal(made, kind)
         return made
     _set(made, "_labtech_key", key)
     found: list[Any] = []
-    for name in kind.parameters:
-        value = getattr(made, name)
+    for value in kept:
         if type(value) not in keys._ATOMS:
             keys.freeze(value, found)
     _set_dependencies(made, found)
-    if code_version != kind.code_version:
-        _set(made, "_labtech_version", code_version)
     return made
 
 
-_CURRENT: Final = object()
-
-
-def _finish(made: Any, code_version: Any = _CURRENT) -> None:
-    """Freeze the parameters of a new task and compute its key."""
+def _finish(made: Any) -> None:
+    """Freeze the parameters of a new task, let its `post_init` see and change them, and compute its key."""
     kind = type_of(made)
-    prefix = kind.prefix
-    if code_version is not _CURRENT and code_version != kind.code_version:
-        _set(made, "_labtech_version", code_version)
-        prefix = keys.type_prefix(kind.name, code_version)
     if kind.post_init:
-        _encode(made, kind)
+        for name in kind.parameters:
+            if hasattr(made, name):  # else post_init is to set it
+                _set(made, name, keys.encode_fields(kind.label, name, getattr(made, name), [])[0])
         made.post_init()
-    parts, found = _encode(made, kind)
-    _set(made, "_labtech_key", keys.digest(prefix, parts))
-    _set_dependencies(made, found)
+    _seal(made, kind)
 
 
-def _encode(made: Any, kind: TaskType) -> tuple[list[bytes], list[Any]]:
+def _set_parameters(made: Any, kind: TaskType, values: tuple[Any, ...]) -> None:
+    for name, value in zip(kind.parameters, values, strict=True):
+        _set(made, name, value)
+
+
+def _seal(made: Any, kind: TaskType) -> None:
+    """Freeze the parameters and give the task its key and dependencies."""
+    version = made._labtech_version
+    prefix = kind.prefix if version == kind.code_version else keys.type_prefix(kind.name, version)
     parts: list[bytes] = []
     found: list[Any] = []
     for name, encoded in kind.encoded_names:
@@ -247,7 +254,8 @@ def _encode(made: Any, kind: TaskType) -> tuple[list[bytes], list[Any]]:
             _set(made, name, frozen)
         parts.append(encoded)
         parts.append(part)
-    return parts, found
+    _set(made, "_labtech_key", keys.digest(prefix, parts))
+    _set_dependencies(made, found)
 
 
 def _set_dependencies(made: Any, found: list[Any]) -> None:

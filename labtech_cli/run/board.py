@@ -34,5 +34,8 @@ class Board:
         return int(number), float(started_at)
 
     def close(self) -> None:
-        self._memory.close()
-        os.close(self.fd)
+        """Let go of the memory; a second call does nothing."""
+        if self.fd >= 0:
+            self._memory.close()
+            os.close(self.fd)
+            self.fd = -1

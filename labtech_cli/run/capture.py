@@ -40,13 +40,7 @@ class FileCapture:
         fcntl.fcntl(self._fd, fcntl.F_SETFL, os.O_APPEND)
         for number in (1, 2):
             os.dup2(self._fd, number)
-        for name, number in (("stdout", 1), ("stderr", 2)):
-            raw = io.FileIO(number, "w", closefd=False)
-            stream = io.TextIOWrapper(
-                io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True
-            )
-            setattr(sys, name, stream)
-            setattr(sys, f"__{name}__", stream)
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = _stream(1), _stream(2)  # type: ignore[misc]
 
     def begin(self) -> None:
         """Redirect until `end`, in a process that goes on to use its own stdout and stderr."""
@@ -57,6 +51,8 @@ class FileCapture:
         self._saved = os.dup(1), os.dup(2)
         os.dup2(self._fd, 1)
         os.dup2(self._fd, 2)
+        self._streams = sys.stdout, sys.stderr  # a notebook's, for one, do not lead to the descriptors
+        sys.stdout, sys.stderr = _stream(1), _stream(2)
 
     def end(self) -> None:
         self._flush()
@@ -64,6 +60,7 @@ class FileCapture:
             for number, saved in zip((1, 2), self._saved, strict=True):
                 os.dup2(saved, number)
                 os.close(saved)
+            sys.stdout, sys.stderr = self._streams
             self._saved = None
 
     def _flush(self) -> None:
@@ -92,6 +89,12 @@ class FileCapture:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def _stream(number: int) -> io.TextIOWrapper:
+    """Text, line by line, to a descriptor that stays open."""
+    raw = io.BufferedWriter(io.FileIO(number, "w", closefd=False))
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
 class ThreadStream(io.TextIOBase):

@@ -11,7 +11,7 @@ importing: str | None = None
 
 def refuse_in_worker(what: str) -> None:
     """Raise `LabError` inside a task, or while a module of tasks is imported."""
-    if worker.in_task:
+    if worker.in_task or getattr(worker.here, "in_task", False):
         raise LabError(
             f"cannot {what} inside a task or in a module that a worker imports",
             hint="make the other task a parameter; in a script, put the lab under if __name__ == '__main__'",

@@ -47,12 +47,10 @@ class SerialRunner(Runner):
         task = self._graph.tasks[work.number]
         inputs = {self._graph.tasks[number]._labtech_key: given for number, given in work.inputs.items()}
         self._capture.begin()
-        worker.in_task = True
         try:
             with logging_to_stderr():
                 outcome = execute(task, work.number, work.attempt, inputs, self._desk)
         finally:
-            worker.in_task = False
             self._capture.end()
         reports: list[Report] = []
         while data := self._capture.take(flush=False):
@@ -122,8 +120,11 @@ class ThreadRunner(Runner):
             return
         for _ in self._threads:
             self._work.put(None)
+        deadline = time.monotonic() + 2.0
         for thread in self._threads:
-            thread.join(timeout=2.0)  # a task that still runs cannot be ended: it goes with the process
+            thread.join(
+                max(0.0, deadline - time.monotonic())
+            )  # a task that still runs cannot be ended: it goes with the process
         sys.stdout, sys.stderr = self._saved
         self._logging.__exit__(None, None, None)
 
@@ -132,8 +133,12 @@ class ThreadRunner(Runner):
         while (work := self._work.get()) is not None:
             buffer = self._buffers[ident] = []
             self._running[slot] = work.number, time.time()
-            task, inputs = self._private(work)
-            outcome = execute(task, work.number, work.attempt, inputs, self._desk)
+            try:
+                task, inputs = self._private(work)
+            except BaseException as error:  # a post_init that raises
+                outcome = Outcome(work.number, time.time(), 0.0, 0, None, None, worker.describe_failure(error))
+            else:
+                outcome = execute(task, work.number, work.attempt, inputs, self._desk)
             del self._running[slot]
             del self._buffers[ident]
             if buffer:

@@ -198,6 +198,7 @@ class Loop:
         self.failures[number] = failure
         if number not in self._started:
             self._start_event(number, time.time())
+        self.shelf.done(number)
         lost = self.schedule.failed(number)
         self._finish(number, Outcome.FAILED, outcome, failure)
         for skipped in lost:

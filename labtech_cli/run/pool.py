@@ -149,6 +149,7 @@ class ProcessRunner(Runner):
     def kill(self) -> None:
         for worker in list(self._workers.values()):
             self._signal(worker, signal.SIGKILL)
+            self._starter.exit_code(worker.pid)
             self._let_go(worker)
 
     def close(self) -> None:
@@ -168,11 +169,8 @@ class ProcessRunner(Runner):
         self._selector.close()
         if self._board is not None:
             self._starter.close()
-            if self._board.fd >= 0 and self._starter is not self._zygote:
-                self._board.close()
+            self._board.close()
             self._board = None
-        elif self._zygote is not None:
-            self._zygote.close()
 
     # -- workers ---------------------------------------------------------------------------------
 
@@ -207,7 +205,7 @@ class ProcessRunner(Runner):
         if culprit in worker.in_flight and culprit not in unsent:
             self._reports.append(Died(culprit, worker.pid, exit_code))
             worker.in_flight.discard(culprit)
-        elif worker.in_flight - unsent and not self._single_use:  # it died before it began any of them
+        elif worker.in_flight - unsent:  # it died before it began any of them
             first = min(worker.in_flight - unsent)
             self._reports.append(Died(first, worker.pid, exit_code))
             worker.in_flight.discard(first)
@@ -324,6 +322,9 @@ class ProcessRunner(Runner):
 
     def _ended(self, worker: _Worker, outcome: Outcome) -> None:
         worker.in_flight.discard(outcome.number)
+        if self._single_use:
+            with contextlib.suppress(OSError):
+                worker.channel.sock.shutdown(socket.SHUT_WR)  # it leaves, and is buried when it has
         self._seconds += (
             0.1 * (outcome.duration - self._seconds)
             if outcome.duration < self._seconds

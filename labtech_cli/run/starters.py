@@ -120,6 +120,7 @@ class ZygoteStarter:
         return None if code is None else int(code)
 
     def close(self) -> None:
+        """End the process and, with it, whatever it still runs; a second call does nothing."""
         self._control.close()
         self._process.wait()
         self.board.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -29,6 +30,8 @@ _MAX_TRACEBACK = 32_768
 _OURS = __file__.rpartition("run")[0]
 in_task = False
 """Whether this process is a worker: a Lab must not be used here."""
+here = threading.local()
+"""`here.in_task`: whether this thread runs a task."""
 
 
 class Input(NamedTuple):
@@ -144,6 +147,7 @@ def execute(
     started_at, clock = time.time(), time.perf_counter()
     stored = value = failure = None
     duration = None
+    here.in_task = True
     try:
         kind = type(task).__labtech__
         if kind.mlflow_run:
@@ -159,6 +163,7 @@ def execute(
     except BaseException as error:  # KeyboardInterrupt and SystemExit of a task are its failure, too
         failure = describe_failure(error)
     finally:
+        here.in_task = False
         for item in nested:
             attach(item, None)
         attach(task, None)

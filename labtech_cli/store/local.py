@@ -18,12 +18,13 @@ import os
 import shutil
 import sqlite3
 import uuid
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from labtech_cli.errors import DamagedResult, StorageError
+from labtech_cli.errors import CacheError, DamagedResult, StorageError
 from labtech_cli.store.blobs import Blob, Stored, check_name
 from labtech_cli.store.schema import INSERT, INSERT_TIMING, SCHEMA, SCHEMA_VERSION, statements, sweep
 from labtech_cli.store.storage import Record, Row, Storage, Timings, TypeStats
@@ -53,6 +54,7 @@ class LocalStorage(Storage):
         if self._spool is None:
             self._spool = str(self.path / "spool" / f"{os.getpid()}.{uuid.uuid4().hex[:8]}")
             os.makedirs(self._spool)
+            weakref.finalize(self, _remove_spool, self._spool, os.getpid())
         return self._spool
 
     def present(self) -> dict[str, float]:
@@ -100,7 +102,10 @@ class LocalStorage(Storage):
                 f"WHERE format IS NOT NULL AND key IN ({marks})"
             )
             for key, form, parts, data in self._select(query, some):
-                found[key] = Stored(form, self._read_parts(parts, data or b""))
+                try:
+                    found[key] = Stored(form, self._read_parts(parts, data or b""))
+                except (CacheError, ValueError):  # such a name is not followed: the result counts as damaged
+                    found[key] = Stored(form, (Blob("the list of its files", 0, "", None, ""),))
         return found
 
     def rows(self, keys: Iterable[str] | None = None) -> Iterator[Row]:
@@ -172,8 +177,8 @@ class LocalStorage(Storage):
         for blob in record.stored.blobs:
             if blob.data is None:
                 home = home or f"results/{record.key[:2]}/{record.key}.{uuid.uuid4().hex[:8]}"
-                os.makedirs(self.path / home, exist_ok=True)
                 try:
+                    os.makedirs(self.path / home, exist_ok=True)
                     os.replace(str(blob.path), self.path / home / blob.name)
                 except OSError as error:
                     raise self._error(error) from None
@@ -197,8 +202,7 @@ class LocalStorage(Storage):
 
     def _inside(self, home: str) -> Path:
         """A folder of `results/`; anything else in the database is not followed."""
-        parts = home.split("/")
-        if len(parts) != 3 or parts[0] != "results" or any(part in ("", ".", "..") or "\0" in part for part in parts):
+        if not _is_home(home):
             raise DamagedResult(f"the storage names a folder outside its results: {home!r}")
         return self.path / home
 
@@ -211,8 +215,8 @@ class LocalStorage(Storage):
             for (parts,) in database.execute(
                 f"SELECT parts FROM task WHERE parts IS NOT NULL AND key IN ({marks})", some
             ):
-                folders.update(line.split("\t")[3] for line in parts.split("\n"))
-        return [folder for folder in folders if folder and self._inside(folder)]
+                folders.update(line.rpartition("\t")[2] for line in parts.split("\n"))
+        return [folder for folder in folders if _is_home(folder)]
 
     # -- the database ---------------------------------------------------------------------------
 
@@ -232,6 +236,8 @@ class LocalStorage(Storage):
         try:
             return self._connect(write=False).execute(query, tuple(values)).fetchall()
         except sqlite3.Error as error:
+            if "no such table" in str(error):
+                return []  # its maker was killed before it wrote the tables; the next to write makes them
             raise self._error(error) from None
 
     @contextmanager
@@ -239,16 +245,13 @@ class LocalStorage(Storage):
         database = self._connect(write=True)
         try:
             database.execute("BEGIN IMMEDIATE")
-            try:
-                yield database
-            except BaseException:
-                database.execute("ROLLBACK")
-                raise
+            yield database
             database.execute("COMMIT")
         except sqlite3.Error as error:
+            raise self._error(error) from None
+        finally:
             if database.in_transaction:
                 database.execute("ROLLBACK")
-            raise self._error(error) from None
 
     def _connect(self, *, write: bool) -> sqlite3.Connection:
         if self._database is not None and self._pid == os.getpid() and (self._writable or not write):
@@ -284,6 +287,14 @@ class LocalStorage(Storage):
             database = sqlite3.connect(file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         else:
             database = self._open_to_read(file)
+        try:
+            self._set_up(database, write)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _set_up(self, database: sqlite3.Connection, write: bool) -> None:
         database.execute("PRAGMA recursive_triggers = ON")  # REPLACE fires the delete trigger
         if write:
             database.execute("PRAGMA journal_mode = WAL")
@@ -301,7 +312,6 @@ class LocalStorage(Storage):
                 for statement in statements(SCHEMA):
                     database.execute(statement)
             database.execute("COMMIT")
-        return database
 
     def _open_to_read(self, file: Path) -> sqlite3.Connection:
         """Read without writing, also from a folder that cannot be written to."""
@@ -319,3 +329,16 @@ class LocalStorage(Storage):
         elif "full" in reason or "No space" in reason:
             hint = "make room on the disk; what was saved before is safe"
         return StorageError(f"storage '{self.path}': {reason[:1].lower()}{reason[1:]}", hint=hint)
+
+
+def _is_home(folder: str) -> bool:
+    """Whether this is the name of a result's folder, inside `results/`."""
+    parts = folder.split("/")
+    plain = all(part not in ("", ".", "..") and "\0" not in part for part in parts)
+    return len(parts) == 3 and parts[0] == "results" and plain
+
+
+def _remove_spool(folder: str, pid: int) -> None:
+    """At the end of the process that made it, not of one that was forked from it."""
+    if os.getpid() == pid:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from labtech_cli.core.decorate import task
 from labtech_cli.core.events import (
     Active,
     Counts,
@@ -17,7 +18,6 @@ from labtech_cli.core.events import (
     TaskStarted,
     Warned,
 )
-from labtech_cli.core.decorate import task
 from labtech_cli.report.base import Reporter
 
 T0 = 1_700_000_000.0

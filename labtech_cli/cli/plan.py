@@ -1,0 +1,188 @@
+"""`labtech plan`: what a run would do with each task, and why."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from labtech_cli.cli.options import (
+    ConfigOption,
+    FormatOption,
+    JsonOption,
+    OutputOption,
+    ProfileOption,
+    SetOption,
+    StorageOption,
+    chosen_format,
+)
+from labtech_cli.cli.shared import (
+    GridOption,
+    ParamOption,
+    TargetsArgument,
+    WorkersOption,
+    data_stream,
+    find_targets,
+    make_lab,
+    read_config,
+)
+
+if TYPE_CHECKING:
+    from labtech_cli.lab import Lab
+    from labtech_cli.project.config import Config
+    from labtech_cli.session import Prepared
+
+app = typer.Typer(rich_markup_mode=None)
+SCHEMA = "labtech.plan/1"
+FORMATS = ("table", "json", "jsonl", "csv", "md")
+
+
+@app.command()
+def plan(
+    targets: TargetsArgument,
+    param: ParamOption = None,
+    grid: GridOption = None,
+    tasks: Annotated[bool, typer.Option("--tasks", help="List every task with its action and reason.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if anything would run.")] = False,
+    rerun: Annotated[bool, typer.Option("--rerun", "-B", help="As if run with --rerun.")] = False,
+    rerun_targets: Annotated[bool, typer.Option("--rerun-targets", help="As if run with --rerun-targets.")] = False,
+    workers: WorkersOption = None,
+    config: ConfigOption = None,
+    profile: ProfileOption = None,
+    storage: StorageOption = None,
+    sets: SetOption = None,
+    format: FormatOption = None,
+    json: JsonOption = False,
+    output: OutputOption = None,
+) -> None:
+    """Show what a run would do, and why. Runs and writes nothing.
+
+    Example: labtech plan experiments.py:evaluation --tasks
+    """
+    resolved = read_config(config, profile, storage, sets, workers=workers)
+    chosen = chosen_format(format, json, FORMATS)
+    runs = show_plan(resolved, targets, param, grid, (rerun, rerun_targets), chosen, tasks=tasks, output=output)
+    if check and runs:
+        raise typer.Exit(1)
+
+
+def show_plan(
+    config: Config,
+    targets: Sequence[str],
+    params: Sequence[str] | None,
+    grids: Sequence[str] | None,
+    reruns: tuple[bool, bool],
+    format: str,
+    *,
+    tasks: bool = False,
+    output: Path | None = None,
+) -> int:
+    """Plan and print; how many tasks would run."""
+    with data_stream(output) as out:
+        found = find_targets(targets, config, params, grids)
+        from labtech_cli.core.plan import Action, Policy
+        from labtech_cli.report.tables import write_json, write_rows
+
+        lab = make_lab(config, found)
+        prepared = lab.prepare(found.tasks, Policy(*reruns))
+        if format == "json":
+            write_json(_document(lab, prepared, found.names), out)
+        else:
+            rows = task_rows(lab, prepared, flat=True) if tasks or format == "jsonl" else _type_rows(prepared)
+            write_rows(rows, None, format, out, schema=SCHEMA, key="tasks" if tasks else "types")
+            if format == "table":
+                out.flush()
+                print(_totals(lab, prepared), file=sys.stderr)
+        lab.close()
+    return prepared.plan.counts[Action.RUN]
+
+
+def _document(lab: Lab, prepared: Prepared, names: Sequence[str]) -> dict[str, Any]:
+    wall, critical = prepared.estimate(lab.workers) if prepared.known else (None, None)
+    return {
+        "schema": SCHEMA,
+        "targets": list(names),
+        "counts": {action.value: count for action, count in prepared.plan.counts.items()},
+        "types": _type_rows(prepared),
+        "tasks": task_rows(lab, prepared),
+        "estimated_wall_seconds": wall,
+        "critical_path_seconds": critical,
+    }
+
+
+def _type_rows(prepared: Prepared) -> list[dict[str, Any]]:
+    return [
+        {"type": name.rpartition(".")[2], **{action.value: count for action, count in counts.items()}}
+        for name, counts in prepared.plan.by_type().items()
+    ]
+
+
+def task_rows(lab: Lab, prepared: Prepared, *, flat: bool = False) -> list[dict[str, Any]]:
+    """Each task with its action and the reason for it; `flat`: parameters as one short text."""
+    from labtech_cli.core.plan import Action
+    from labtech_cli.core.present import params_json, render
+
+    graph, plan = prepared.plan.graph, prepared.plan
+    explain = _Explainer(lab)
+    rows = []
+    for number, task in enumerate(graph.tasks):
+        row: dict[str, Any] = {
+            "action": plan.actions[number].value,
+            "reason": explain(task, plan.whys[number]),
+            "key": task._labtech_key,
+        }
+        if flat:
+            row = {**row, "key": task._labtech_key[:12], "task": render(task, 100)}
+        else:
+            runs = plan.actions[number] is Action.RUN
+            row = {
+                "key": task._labtech_key,
+                "type": type(task).__labtech__.label,
+                "params": params_json(task),
+                "action": plan.actions[number].value,
+                "reason": row["reason"],
+                "dependencies": [graph.tasks[dep]._labtech_key for dep in graph.deps[number]],
+                "estimated_seconds": prepared.timings.of(task) if runs else None,
+            }
+        rows.append(row)
+    return rows
+
+
+class _Explainer:
+    """Puts a reason into words; looks for results of other code versions, once, when that is asked."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._versions: dict[tuple[str, str], str | None] | None = None
+
+    def __call__(self, task: Any, why: Any) -> str:
+        from labtech_cli.core.codec import encode_params
+        from labtech_cli.core.plan import Why
+
+        if why is not Why.NOT_CACHED:
+            return str(why.value)
+        if self._versions is None:
+            self._versions = {(row.type, row.params): row.code_version for row in self._lab.storage.rows()}
+        place = type(task).__labtech__.name, encode_params(task)
+        if place not in self._versions:
+            return str(why.value)
+        return f"code_version {self._versions[place] or 'none'} -> {task.code_version or 'none'}"
+
+
+def _totals(lab: Lab, prepared: Prepared) -> str:
+    from labtech_cli.core.plan import Action
+    from labtech_cli.report.words import duration
+
+    counts = prepared.plan.counts
+    text = f"{counts[Action.RUN]} to run, {counts[Action.LOAD]} to load, {counts[Action.UNTOUCHED]} untouched"
+    if counts[Action.RUN] and prepared.known:
+        wall, critical = prepared.estimate(lab.workers)
+        cpu = sum([prepared.seconds[number] for number in prepared.plan.numbers(Action.RUN)])
+        text += (
+            f"; about {duration(wall)} with {lab.workers} workers"
+            f" ({duration(cpu)} of work, critical path {duration(critical)})"
+        )
+    return text

@@ -1,0 +1,168 @@
+"""`labtech run`: plan the targets, run what is needed, show what came out."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from labtech_cli.cli.options import ConfigOption, ProfileOption, SetOption, StorageOption
+from labtech_cli.cli.shared import (
+    GridOption,
+    ParamOption,
+    RunnerOption,
+    TargetsArgument,
+    WorkersOption,
+    data_stream,
+    find_targets,
+    make_lab,
+    read_config,
+)
+from labtech_cli.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from labtech_cli.project.config import Config
+    from labtech_cli.session import RunResult
+
+app = typer.Typer(rich_markup_mode=None)
+PROGRESS = ("auto", "live", "plain", "none")
+SHOW = ("auto", "all", "none")
+MOST_SHOWN = 60  # rows of the targets' results that `--show auto` prints
+
+
+@app.command()
+def run(
+    targets: TargetsArgument,
+    param: ParamOption = None,
+    grid: GridOption = None,
+    workers: WorkersOption = None,
+    runner: RunnerOption = None,
+    keep_going: Annotated[
+        bool | None,
+        typer.Option("--keep-going/--no-keep-going", "-k", help="Go on with what a failure does not touch."),
+    ] = None,
+    max_failures: Annotated[
+        int | None, typer.Option("--max-failures", metavar="N", min=1, help="Start nothing new after N failures.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only show the plan.")] = False,
+    rerun: Annotated[bool, typer.Option("--rerun", "-B", help="Ignore cached results, for all tasks.")] = False,
+    rerun_targets: Annotated[
+        bool, typer.Option("--rerun-targets", help="Ignore cached results, for the named targets only.")
+    ] = False,
+    progress: Annotated[str, typer.Option("--progress", metavar="MODE", help="auto, live, plain or none.")] = "auto",
+    show: Annotated[
+        str, typer.Option("--show", metavar="HOW", help="Results of the targets to print: auto, all or none.")
+    ] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Write one event a line to stdout.")] = False,
+    events: Annotated[
+        Path | None, typer.Option("--events", metavar="FILE", help="Write one event a line to a file.")
+    ] = None,
+    config: ConfigOption = None,
+    profile: ProfileOption = None,
+    storage: StorageOption = None,
+    sets: SetOption = None,
+) -> None:
+    """Run targets and what they depend on; cached results are used.
+
+    Example: labtech run experiments.py:Train --grid lr=0.1,0.2 -j 4 --keep-going
+    """
+    _check("--progress", progress, PROGRESS)
+    _check("--show", show, SHOW)
+    resolved = read_config(config, profile, storage, sets, workers=workers, runner=runner, keep_going=keep_going)
+    if dry_run:
+        from labtech_cli.cli.plan import show_plan
+
+        show_plan(resolved, targets, param, grid, (rerun, rerun_targets), "json" if json else "table")
+        return
+    with data_stream() as out, _zygote(resolved, targets) as zygote:
+        found = find_targets(targets, resolved, param, grid)
+        from labtech_cli.core.plan import Policy
+        from labtech_cli.run.loop import Rules
+
+        lab = make_lab(resolved, found)
+        prepared = lab.prepare(found.tasks, Policy(rerun, rerun_targets))
+        reporters, writers = _reporters(progress, out if json else None, events)
+        done = lab.execute(
+            prepared,
+            reporters,
+            rules=Rules(lab.continue_on_failure, max_failures),
+            names=found.names,
+            zygote=zygote,
+        )
+        if not json and show != "none" and not done.interrupted:
+            show_results(done, found.tasks, out, None if show == "all" else MOST_SHOWN)
+        lab.close()
+        if any(writer.broken for writer in writers):
+            raise BrokenPipeError
+    if done.exit_code:
+        raise typer.Exit(done.exit_code)
+
+
+def show_results(done: RunResult, tasks: Sequence[Any], out: TextIO, most: int | None) -> None:
+    """The targets' results as one table; at most `most` rows of it."""
+    from labtech_cli.report.results import result_rows
+    from labtech_cli.report.tables import write_rows
+
+    rows: list[dict[str, Any]] = []
+    several = len({type(task) for task in tasks}) > 1
+    for task in tasks:
+        if done.has(task):
+            for row in result_rows(task, done.result(task)):
+                rows.append({"task": type(task).__labtech__.label, **row} if several else row)
+            if most is not None and len(rows) > most:
+                break
+    if not rows:
+        return
+    shown = rows if most is None else rows[:most]
+    write_rows(shown, None, "table", out, schema="labtech.results/1", key="results")
+    if len(rows) > len(shown):
+        print("… more rows: --show all prints them, 'labtech results' writes them as JSON or CSV", file=sys.stderr)
+
+
+def _reporters(progress: str, out: TextIO | None, events: Path | None) -> tuple[list[Any], list[Any]]:
+    from labtech_cli.report.progress import make_progress
+
+    rerun = " ".join(["labtech", *map(shlex.quote, sys.argv[1:])])
+    readers: list[Any] = [make_progress(progress, sys.stderr, rerun_command=rerun)]  # type: ignore[arg-type]
+    writers: list[Any] = []
+    if out is not None or events is not None:
+        from labtech_cli.report.files import EventWriter
+
+        if out is not None:
+            writers.append(EventWriter(out))
+        if events is not None:
+            try:
+                stream = open(events, "w", encoding="utf-8")  # noqa: SIM115 - the writer closes it
+            except OSError as error:
+                raise ConfigError(f"--events {events}: {(error.strerror or str(error)).lower()}") from None
+            readers.append(EventWriter(stream, close_stream=True))
+    return [*readers, *writers], writers
+
+
+@contextmanager
+def _zygote(config: Config, targets: Sequence[str]) -> Iterator[Any]:
+    """For the default runner: start the process that workers come from before the modules are imported
+    here, so that both import the same packages at the same time (never the user's own modules)."""
+    if config["lab.runner"] != "process" or sys.platform != "linux":
+        yield None
+        return
+    from labtech_cli.project.packages import packages_of
+    from labtech_cli.run.starters import ZygoteStarter, cpu_count
+
+    workers = config["lab.workers"] or cpu_count()
+    zygote = ZygoteStarter(workers, workers)
+    try:
+        zygote.preload(packages_of(targets, config.targets, Path.cwd()), sys.path)
+        yield zygote
+    finally:
+        zygote.close()
+
+
+def _check(option: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{option} {value}: must be one of {', '.join(allowed)}", hint=did_you_mean(value, allowed))

@@ -1,0 +1,110 @@
+"""What commands do alike: configuration to lab, targets to tasks, and data to stdout alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from labtech_cli.errors import ConfigError
+from labtech_cli.project.config import Config, load_config
+
+if TYPE_CHECKING:
+    from labtech_cli.lab import Lab
+    from labtech_cli.project.targets import Targets
+
+TargetsArgument = Annotated[
+    list[str], typer.Argument(metavar="TARGET...", help="FILE.py:NAME, package.module:NAME, or an alias.")
+]
+ParamOption = Annotated[
+    list[str] | None,
+    typer.Option("--param", "-p", metavar="NAME=VALUE", help="A parameter of a function or task type."),
+]
+GridOption = Annotated[
+    list[str] | None,
+    typer.Option("--grid", metavar="NAME=V1,V2|A..B", help="Several values of a parameter; grids multiply out."),
+]
+WorkersOption = Annotated[int | None, typer.Option("--workers", "-j", metavar="N", min=1, help="Tasks at a time.")]
+RunnerOption = Annotated[
+    str | None,
+    typer.Option("--runner", metavar="NAME", help="process, spawn, fork, fork-per-task, thread or serial."),
+]
+
+
+def read_config(
+    config: Path | None, profile: str | None, storage: str | None, sets: Sequence[str] | None, **flags: Any
+) -> Config:
+    """The configuration, flags included (`workers=4` is `lab.workers`); its warnings go to stderr."""
+    overrides = {"lab.storage": storage, **{f"lab.{name}": value for name, value in flags.items()}}
+    resolved = load_config(file=config, profile=profile, overrides=overrides, sets=sets or ())
+    for warning in resolved.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return resolved
+
+
+def find_targets(
+    texts: Sequence[str], config: Config, params: Sequence[str] | None = None, grids: Sequence[str] | None = None
+) -> Targets:
+    """Import the modules and make the tasks. Code that runs a lab on import is refused meanwhile."""
+    from labtech_cli.project.targets import resolve_targets
+    from labtech_cli.run import guard
+
+    guard.importing = ", ".join(texts)
+    try:
+        return resolve_targets(
+            texts,
+            params=params or (),
+            grids=grids or (),
+            aliases=config.targets,
+            base=Path.cwd(),
+            alias_base=config.root,
+        )
+    finally:
+        guard.importing = None
+
+
+def make_lab(config: Config, targets: Targets | None = None) -> Lab:
+    """The lab of a configuration; loaders are found beside the configuration file, too."""
+    from labtech_cli.lab import Lab, lab_arguments
+
+    if config.loaders and str(config.root) not in sys.path:
+        sys.path.append(str(config.root))
+    lab = Lab(**lab_arguments(config))
+    lab.modules = targets.modules if targets else ()
+    return lab
+
+
+@contextmanager
+def data_stream(output: Path | None = None) -> Iterator[TextIO]:
+    """Where data goes: a file, or the real stdout, while everything else that is printed goes to stderr.
+
+    Descriptor 1 itself leads to stderr meanwhile, so that nothing a user's module or a library prints
+    is ever mixed with data. Nothing is written to `output` before there is something to write.
+    """
+    sys.stdout.flush()
+    real = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with _open(output, real) as stream:
+            yield stream
+            stream.flush()
+    finally:
+        sys.stdout.flush()
+        os.dup2(real, 1)
+        os.close(real)
+
+
+def _open(output: Path | None, real: int) -> TextIO:
+    if output is None:
+        return open(real, "w", encoding=sys.stdout.encoding or "utf-8", errors="backslashreplace", closefd=False)
+    try:
+        return open(output, "w", encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise ConfigError(
+            f"--output {output}: {(error.strerror or str(error)).lower()}", hint="name a file in a folder that exists"
+        ) from None

@@ -1,0 +1,107 @@
+"""`labtech tasks`: what a module defines and offers."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from labtech_cli.cli.options import FormatOption, JsonOption, OutputOption, chosen_format
+from labtech_cli.cli.shared import data_stream
+
+app = typer.Typer(rich_markup_mode=None)
+SCHEMA = "labtech.tasks/1"
+
+
+@app.command()
+def tasks(
+    module: Annotated[str, typer.Argument(metavar="FILE", help="FILE.py or package.module.")],
+    format: FormatOption = None,
+    json: JsonOption = False,
+    output: OutputOption = None,
+) -> None:
+    """List the task types and targets of a module (formats: table, json).
+
+    Example: labtech tasks experiments.py
+    """
+    chosen = chosen_format(format, json, ("table", "json"))
+    with data_stream(output) as out:
+        from labtech_cli.project.modules import import_target_module
+        from labtech_cli.project.offers import offers
+        from labtech_cli.report.tables import write_json, write_rows
+        from labtech_cli.run import guard
+
+        guard.importing = module
+        try:
+            found = offers(import_target_module(module, Path.cwd()))
+            names = [offer.name for offer in found if offer.kind == "task type"]
+            types = [describe_type(_attribute(module, name)) for name in names]
+        finally:
+            guard.importing = None
+        if chosen == "json":
+            others = [dataclasses.asdict(offer) for offer in found]
+            write_json({"schema": SCHEMA, "module": module, "types": types, "targets": others}, out)
+            return
+        write_rows([_type_row(row) for row in types], None, "table", out, schema=SCHEMA, key="types")
+        rows = [
+            {"target": f"{module}:{offer.name}", "kind": offer.kind, "tasks": offer.count, "about": offer.doc}
+            for offer in found
+            if offer.kind != "task type"
+        ]
+        if rows:
+            out.write("\n" if types else "")
+            write_rows(rows, None, "table", out, schema=SCHEMA, key="targets")
+
+
+def _attribute(module: str, name: str) -> Any:
+    from labtech_cli.project.modules import import_target_module
+
+    value: Any = import_target_module(module, Path.cwd())
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def describe_type(cls: Any) -> dict[str, Any]:
+    """A task type as JSON: its parameters with types and defaults, its options, its first docstring line."""
+    from labtech_cli.core.present import value_json
+    from labtech_cli.report.annotations import parameter_text
+
+    kind = cls.__labtech__
+    parameters = []
+    for item in dataclasses.fields(cls):
+        row: dict[str, Any] = {"name": item.name, "type": parameter_text(kind, item.name)}
+        if item.default is not dataclasses.MISSING:
+            row["default"] = value_json(item.default)
+        elif item.default_factory is not dataclasses.MISSING:
+            row["default"] = f"{getattr(item.default_factory, '__name__', 'factory')}()"
+        parameters.append(row)
+    return {
+        "type": kind.label,
+        "parameters": parameters,
+        "code_version": kind.code_version,
+        "cache": None if kind.keeps_nothing else repr(kind.cache),
+        "max_parallel": kind.max_parallel,
+        "mlflow_run": kind.mlflow_run,
+        "about": (inspect.cleandoc(cls.__dict__.get("__doc__") or "").splitlines() or [""])[0],
+    }
+
+
+def _type_row(row: dict[str, Any]) -> dict[str, Any]:
+    shown = [
+        f"{item['name']}: {item['type']}" + (f" = {item['default']}" if "default" in item else "")
+        for item in row["parameters"]
+    ]
+    about = row["about"] if not row["about"].startswith(f"{row['type'].rpartition('.')[2]}(") else ""
+    return {
+        "type": row["type"],
+        "parameters": ", ".join(shown) or None,
+        "version": row["code_version"],
+        "cache": row["cache"] or "none",
+        "max_parallel": row["max_parallel"],
+        "mlflow": "yes" if row["mlflow_run"] else None,
+        "about": about or None,
+    }
