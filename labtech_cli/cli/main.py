@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from labtech_cli.cli.coerce import lighten
 from labtech_cli.errors import LabtechError, did_you_mean
 
 COMMANDS: dict[str, dict[str, str]] = {
@@ -54,6 +55,7 @@ class Group(TyperGroup):
         module = importlib.import_module(f"labtech_cli.cli.{cmd_name}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
+        lighten(command)
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -92,7 +94,9 @@ def run(arguments: Sequence[str]) -> int:
     show_all = "--traceback" in arguments
     arguments = [item for item in arguments if item != "--traceback"] if show_all else list(arguments)
     try:
-        status = typer.main.get_command(app).main(args=list(arguments), prog_name="labtech", standalone_mode=False)
+        command = typer.main.get_command(app)
+        lighten(command)
+        status = command.main(args=list(arguments), prog_name="labtech", standalone_mode=False)
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except LabtechError as error:

@@ -89,11 +89,15 @@ def data_stream(output: Path | None = None) -> Iterator[TextIO]:
     sys.stdout.flush()
     real = os.dup(1)
     os.dup2(2, 1)
+    stream = _open(output, real)
     try:
-        with _open(output, real) as stream:
-            yield stream
-            stream.flush()
+        yield stream
+        stream.flush()
+    except BrokenPipeError:  # the reader went away, as `| head` does: no error, but a status of its own
+        os.dup2(os.open(os.devnull, os.O_WRONLY), real)
+        raise typer.Exit(141) from None
     finally:
+        stream.close()
         sys.stdout.flush()
         os.dup2(real, 1)
         os.close(real)

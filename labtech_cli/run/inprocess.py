@@ -28,7 +28,7 @@ class SerialRunner(Runner):
     """Runs each task in the caller's thread, when it is waited for."""
 
     def start(self, setting: Setting) -> None:
-        self._graph = setting.graph
+        self._graph, self._pool_before = setting.graph, worker.nested_pool()
         self._notes: list[Report] = []
         self._desk = _desk(setting, lambda number, value: self._notes.append(Note(number, value)))
         self._queued: list[Work] = []
@@ -65,13 +65,14 @@ class SerialRunner(Runner):
     def close(self) -> None:
         if hasattr(self, "_capture"):
             self._capture.close()
+            worker.close_nested_pools(self._pool_before)
 
 
 class ThreadRunner(Runner):
     """Runs tasks in threads of this process: for work that waits, or releases the interpreter lock."""
 
     def start(self, setting: Setting) -> None:
-        self._graph = setting.graph
+        self._graph, self._pool_before = setting.graph, worker.nested_pool()
         self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
         self._work: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._desk = _desk(setting, lambda number, value: self._reports.put(Note(number, value)))
@@ -125,6 +126,7 @@ class ThreadRunner(Runner):
             thread.join(
                 max(0.0, deadline - time.monotonic())
             )  # a task that still runs cannot be ended: it goes with the process
+        worker.close_nested_pools(self._pool_before)
         sys.stdout, sys.stderr = self._saved
         self._logging.__exit__(None, None, None)
 

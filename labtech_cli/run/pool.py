@@ -20,7 +20,6 @@ from typing import Any
 
 from labtech_cli.core.events import Active
 from labtech_cli.core.flat import pack
-from labtech_cli.core.order import dependencies_first
 from labtech_cli.run.board import Board
 from labtech_cli.run.runner import Died, Note, Output, Report, Returned, Runner, Setting, Work
 from labtech_cli.run.serve import Batch, Setup
@@ -268,17 +267,15 @@ class ProcessRunner(Runner):
 
     def _tell(self, worker: _Worker, number: int, batch: Batch) -> None:
         """Add the rows of a task, and of those it holds, that the worker does not know."""
-        if worker.known[number]:
-            return
-        task = self._graph.tasks[number]
-        index, deps = self._graph.index, self._graph.deps[number]
-        if not deps or all([worker.known[dep] for dep in deps]):
-            wanted = [task]
-        else:
-            wanted = [item for item in dependencies_first([task]) if not worker.known[index[item._labtech_key]]]
-        for item in wanted:
-            place = index[item._labtech_key]
-            worker.known[place] = 1
+        index, wanted, stack = self._graph.index, [], [number]
+        while stack:
+            place = stack.pop()
+            if not worker.known[place]:
+                worker.known[place] = 1
+                wanted.append(place)
+                stack.extend(self._graph.deps[place])
+        for place in sorted(wanted):  # dependencies have the smaller numbers
+            item = self._graph.tasks[place]
             cls = type(item)
             kind = worker.types.get(cls)
             if kind is None:

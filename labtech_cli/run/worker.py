@@ -223,9 +223,13 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def close_nested_pools() -> None:
-    """End joblib's reusable worker pool if the task left one: it would hang this process's exit."""
-    module = sys.modules.get("joblib.externals.loky.reusable_executor")
-    executor = getattr(module, "_executor", None)
-    if executor is not None:
+def nested_pool() -> Any:
+    """Joblib's reusable worker pool, if this process has one."""
+    return getattr(sys.modules.get("joblib.externals.loky.reusable_executor"), "_executor", None)
+
+
+def close_nested_pools(keep: Any = None) -> None:
+    """End joblib's pool if a task left one, other than `keep`: it would hang this process's exit."""
+    executor = nested_pool()
+    if executor is not None and executor is not keep:
         executor.shutdown(wait=True, kill_workers=True)

@@ -121,7 +121,8 @@ class Part(io.BufferedIOBase):
         return True
 
     def flush(self) -> None:
-        self._file.flush()
+        if not self._file.closed:  # the base class flushes once more when it closes
+            self._file.flush()
 
 
 class PartFolder:

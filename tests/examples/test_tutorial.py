@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +13,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The project after its first run."""
     project = Project("tutorial", tmp_path_factory.mktemp("tutorial"))
     first = project.labtech("run", "evaluation", "--json", timeout=240).check()
     assert first.counts() == {"succeeded": 56}  # 11 classifiers, 22 experiments twice, and their evaluation
-    yield project
+    return project
 
 
 def expected_losses() -> dict[tuple[str, str, int | None, bool], float]:
