@@ -1,24 +1,27 @@
-"""The tutorial's final program: classifiers on two datasets, and one task that evaluates them all."""
+"""The tutorial's final program: classifiers on two datasets, and one task that evaluates them all.
+
+scikit-learn is imported where it is used: its import takes seconds, which loading cached results saves.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from sklearn import datasets
-from sklearn.base import ClassifierMixin, clone
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
-from sklearn.preprocessing import StandardScaler
 
 import labtech_cli as labtech
+
+if TYPE_CHECKING:
+    from sklearn.base import ClassifierMixin
 
 DATASET_KEYS = ("digits", "iris")
 
 
 def load_datasets() -> dict[str, dict[str, np.ndarray]]:
     """The datasets, scaled: labtech.toml names this function as the loader of the context's DATASETS."""
+    from sklearn import datasets
+    from sklearn.preprocessing import StandardScaler
+
     loaded = {}
     for key, load in zip(DATASET_KEYS, (datasets.load_digits, datasets.load_iris), strict=True):
         X, y = load(return_X_y=True)
@@ -39,6 +42,8 @@ class RFClassifierTask:
     n_estimators: int
 
     def run(self) -> ClassifierMixin:
+        from sklearn.ensemble import RandomForestClassifier
+
         return RandomForestClassifier(n_estimators=self.n_estimators, random_state=42)
 
 
@@ -47,6 +52,8 @@ class LRClassifierTask:
     """A logistic regression, not yet fitted."""
 
     def run(self) -> ClassifierMixin:
+        from sklearn.linear_model import LogisticRegression
+
         return LogisticRegression(random_state=42)
 
 
@@ -66,6 +73,8 @@ class ClassifierExperiment(ExperimentTask):
     dataset_key: str
 
     def run(self) -> np.ndarray:
+        from sklearn.base import clone
+
         dataset = self.context["DATASETS"][self.dataset_key]
         # The classifier may be shared between experiments: fit a copy.
         classifier = clone(self.classifier_task.result)
@@ -96,7 +105,9 @@ class ExperimentEvaluationTask:
 
     experiments: list[ExperimentTask]
 
-    def run(self) -> dict[Any, dict[str, float]]:
+    def run(self):
+        from sklearn.metrics import log_loss
+
         return {
             experiment: {"log_loss": log_loss(self._labels(experiment), experiment.result)}
             for experiment in self.experiments

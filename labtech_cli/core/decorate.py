@@ -80,9 +80,8 @@ def _make_type(
     except (TypeError, ValueError) as error:
         raise TaskError(f"{where}: {error}", hint="declare parameters as dataclass fields") from None
     parameters = tuple(item.name for item in dataclasses.fields(cls))
-    for extra in set(cls.__dataclass_fields__) - set(parameters):
-        if isinstance(cls.__dataclass_fields__[extra].type, dataclasses.InitVar):
-            raise TaskError(f"{where}: '{extra}' is an InitVar, of which nothing is kept", hint="make it a field")
+    for extra in set(cls.__init__.__annotations__) - {*parameters, "return"}:
+        raise TaskError(f"{where}: '{extra}' is an InitVar, of which nothing is kept", hint="make it a field")
     name = f"{canonical_module(cls.__module__)}.{cls.__qualname__}"
     cls.__labtech__ = TaskType(
         cls=cls,

@@ -20,7 +20,7 @@ import sqlite3
 import uuid
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,26 +71,37 @@ class LocalStorage(Storage):
         return Timings(by_key, {kind: total / count for kind, (count, total) in sums.items()})
 
     def commit(self, records: Sequence[Record]) -> None:
-        placed = [self._place(record) for record in records]
-        old: list[str] = []
-        with self._transaction() as database:
-            if any(record.stored and not record.stored.inline for record in records):
-                old = self._folders(database, [record.key for record in records])
-            (last,) = database.execute("SELECT coalesce(max(id), 0) FROM task").fetchone()
-            rows, data = [], []
-            for number, (record, (parts, inline)) in enumerate(zip(records, placed, strict=True), last + 1):
-                stored = record.stored
-                rows.append(
-                    (number, record.key, record.type, record.code_version, record.params, record.duration)
-                    + ((stored.format, record.started_at, stored.size, parts) if stored else (None,) * 4)
-                )
-                if inline:
-                    data.append((number, inline))
-            database.executemany(INSERT, [row for row in rows if row[6]])
-            database.executemany(INSERT_TIMING, [row[:6] for row in rows if not row[6]])
-            database.executemany("INSERT INTO data VALUES (?, ?)", data)
+        moved: list[tuple[str, Path]] = []
+        try:
+            placed = [self._place(record, moved) for record in records]
+            with self._transaction() as database:
+                old = self._folders(database, [record.key for record in records if record.stored])
+                self._insert(database, records, placed)
+        except BaseException:
+            for source, place in moved:  # so that those that can be committed can be committed without the others
+                with suppress(OSError):
+                    os.replace(place, source)
+                    place.parent.rmdir()
+            raise
         for folder in old:
             shutil.rmtree(self.path / folder, ignore_errors=True)
+
+    def _insert(
+        self, database: sqlite3.Connection, records: Sequence[Record], placed: Sequence[tuple[str, bytes]]
+    ) -> None:
+        (last,) = database.execute("SELECT coalesce(max(id), 0) FROM task").fetchone()
+        rows, data = [], []
+        for number, (record, (parts, inline)) in enumerate(zip(records, placed, strict=True), last + 1):
+            stored = record.stored
+            rows.append(
+                (number, record.key, record.type, record.code_version, record.params, record.duration)
+                + ((stored.format, record.started_at, stored.size, parts) if stored else (None,) * 4)
+            )
+            if inline:
+                data.append((number, inline))
+        database.executemany(INSERT, [row for row in rows if row[6]])
+        database.executemany(INSERT_TIMING, [row[:6] for row in rows if not row[6]])
+        database.executemany("INSERT INTO data VALUES (?, ?)", data)
 
     def load(self, keys: Sequence[str]) -> dict[str, Stored]:
         found: dict[str, Stored] = {}
@@ -168,7 +179,7 @@ class LocalStorage(Storage):
 
     # -- parts ---------------------------------------------------------------------------------
 
-    def _place(self, record: Record) -> tuple[str, bytes]:
+    def _place(self, record: Record, moved: list[tuple[str, Path]]) -> tuple[str, bytes]:
         """Move large parts to where they stay; the text that describes the parts, and the small bytes."""
         if record.stored is None:
             return "", b""
@@ -180,6 +191,7 @@ class LocalStorage(Storage):
                 try:
                     os.makedirs(self.path / home, exist_ok=True)
                     os.replace(str(blob.path), self.path / home / blob.name)
+                    moved.append((str(blob.path), self.path / home / blob.name))
                 except OSError as error:
                     raise self._error(error) from None
             else:

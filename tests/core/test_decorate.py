@@ -211,7 +211,7 @@ def test_a_type_defined_inside_a_function_is_an_error() -> None:
 
 
 def test_mutable_defaults_and_fields_in_a_wrong_order_are_errors() -> None:
-    with pytest.raises(TaskError, match="Made.*mutable default.*default_factory"):
+    with pytest.raises(TaskError, match=r"Made.*mutable default.*default_factory"):
         decorated({"run": run, "__annotations__": {"x": list}, "x": []})
     with pytest.raises(TaskError, match="non-default argument 'b' follows default argument"):
         decorated({"run": run, "__annotations__": {"a": int, "b": int}, "a": 1})
@@ -220,6 +220,8 @@ def test_mutable_defaults_and_fields_in_a_wrong_order_are_errors() -> None:
 def test_init_only_fields_are_refused() -> None:
     with pytest.raises(TaskError, match=r"'scale' is an InitVar.*field"):
         decorated({"run": run, "__annotations__": {"scale": dataclasses.InitVar[int]}})
+    with pytest.raises(TaskError, match="'scale' is an InitVar"):
+        decorated({"run": run, "__annotations__": {"scale": "dataclasses.InitVar[int]"}})
 
 
 @pytest.mark.parametrize(
