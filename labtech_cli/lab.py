@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from labtech_cli.core.flat import pack
 from labtech_cli.core.graph import Graph
 from labtech_cli.core.plan import Policy, make_plan
 from labtech_cli.core.present import render
@@ -127,10 +128,7 @@ class Lab:
         for task in targets:
             if done.has(task):
                 results[task] = done.result(task)
-        for task in prepared.plan.graph.tasks:
-            attach(task, done)
-        for task in targets:
-            attach(task, done)
+        _attach_all(targets, done)
         return results
 
     def prepare(self, tasks: Sequence[Any], policy: Policy = Policy()) -> Prepared:
@@ -241,6 +239,19 @@ def lab_arguments(config: Any) -> dict[str, Any]:
         "mlflow_tracking_uri": config["mlflow.tracking_uri"],
         "mlflow_experiment": config["mlflow.experiment"],
     }
+
+
+def _attach_all(tasks: Sequence[Any], scope: Any) -> None:
+    """Attach to every task object reachable from `tasks`, equal ones included."""
+    seen: set[int] = set()
+    stack = list(tasks)
+    while stack:
+        task = stack.pop()
+        if id(task) not in seen:
+            seen.add(id(task))
+            attach(task, scope)
+            if task._labtech_deps:
+                stack.extend(pack([getattr(task, name) for name in type_of(task).parameters])[1])
 
 
 def _check_tasks(tasks: Sequence[Any]) -> list[Any]:

@@ -6,7 +6,7 @@ import copy
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labtech_cli import errors
@@ -51,6 +51,7 @@ def test_the_hint_names_the_nearest_choice_or_some_of_them() -> None:
     assert did_you_mean("zzz", map(str, range(10)), most=2) == "choose from '0', '1' and 8 more"
 
 
+@settings(deadline=None)
 @given(st.text(), st.lists(st.text()))
 def test_any_name_has_a_hint(name: str, choices: list[str]) -> None:
     assert did_you_mean(name, choices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -55,6 +56,7 @@ def find_targets(
     from labtech_cli.run import guard
 
     guard.importing = ", ".join(texts)
+    gc.disable()  # making many tasks at once is all growth: collecting finds nothing and costs a fifth
     try:
         return resolve_targets(
             texts,
@@ -66,6 +68,9 @@ def find_targets(
         )
     finally:
         guard.importing = None
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+        gc.enable()
 
 
 def make_lab(config: Config, targets: Targets | None = None) -> Lab:

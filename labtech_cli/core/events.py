@@ -40,6 +40,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
+    """A run begins: what it was asked for and what it will do."""
+
     run_id: str
     time: float
     targets: tuple[str, ...]
@@ -53,6 +55,8 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class TaskStarted:
+    """A worker takes up a task; after a failure that is retried, once more."""
+
     run_id: str
     time: float
     task: Any
@@ -72,6 +76,8 @@ class TaskOutput:
 
 @dataclass(frozen=True, slots=True)
 class TaskFinished:
+    """A task ended, in one of the ways of `Outcome`."""
+
     run_id: str
     time: float
     task: Any
@@ -95,6 +101,8 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
+    """A run is over; nothing follows it."""
+
     run_id: str
     time: float
     counts: dict[str, int]

@@ -17,6 +17,8 @@ from labtech_cli.core.graph import Graph
 
 
 class Action(StrEnum):
+    """What a run does with a task."""
+
     RUN = "run"
     LOAD = "load"
     UNTOUCHED = "untouched"

@@ -34,8 +34,7 @@ def render(task: Any, limit: int | None = None) -> str:
 
 
 def _pieces(task: Any) -> Iterator[str]:
-    seen: set[str] = set()
-    expanded = 0
+    expanded = _Expanded()
     stack: list[Iterator[Any]] = [iter([task])]
     while stack:
         for part in stack[-1]:
@@ -44,11 +43,9 @@ def _pieces(task: Any) -> Iterator[str]:
                 continue
             kind = type(part)
             if "__labtech__" in kind.__dict__:
-                expanded += 1
-                if expanded > MOST_EXPANDED and part._labtech_key in seen:
+                if not expanded.may(part._labtech_key):
                     yield f"{kind.__labtech__.label}(…)"
                     continue
-                seen.add(part._labtech_key)
                 stack.append(_task_parts(part))
             elif kind is tuple or kind is frozendict:
                 stack.append(_tuple_parts(part) if kind is tuple else _dict_parts(part))
@@ -58,6 +55,22 @@ def _pieces(task: Any) -> Iterator[str]:
             break
         else:
             stack.pop()
+
+
+class _Expanded:
+    """The nested tasks that were written out: each may be once, and again while that stays cheap."""
+
+    def __init__(self) -> None:
+        self._keys: set[str] = set()
+        self._count = 0
+
+    def may(self, key: str) -> bool:
+        """Whether to write out the task of `key` now, which then counts."""
+        if self._count >= MOST_EXPANDED and key in self._keys:
+            return False
+        self._keys.add(key)
+        self._count += 1
+        return True
 
 
 def _atom_text(value: Any) -> str:
@@ -110,19 +123,28 @@ def _dict_parts(values: Any) -> Iterator[Any]:
 def params_json(task: Any, levels: int = NESTED_IN_JSON) -> dict[str, Any]:
     """The parameters as JSON values: enum members by name, tasks as `{"type", "key", "params"}`.
 
-    Tasks nested deeper than `levels` have no `params`: their key says which they are. Numbers JSON
-    does not have are the strings "nan", "inf" and "-inf"; very large ones are hexadecimal.
+    Tasks nested deeper than `levels`, and shared ones past `MOST_EXPANDED`, have no `params`: their
+    key says which they are. Numbers JSON does not have are the strings "nan", "inf" and "-inf"; very
+    large ones are hexadecimal.
     """
-    return {name: value_json(getattr(task, name), levels) for name in type(task).__labtech__.parameters}
+    return _params_json(task, levels, _Expanded())
 
 
 def value_json(value: Any, levels: int = NESTED_IN_JSON) -> Any:
     """One frozen parameter value as a JSON value (see `params_json`)."""
+    return _value_json(value, levels, _Expanded())
+
+
+def _params_json(task: Any, levels: int, expanded: _Expanded) -> dict[str, Any]:
+    return {name: _value_json(getattr(task, name), levels, expanded) for name in type(task).__labtech__.parameters}
+
+
+def _value_json(value: Any, levels: int, expanded: _Expanded) -> Any:
     kind = type(value)
     if kind is tuple:
-        return [value_json(item, levels) for item in value]
+        return [_value_json(item, levels, expanded) for item in value]
     if kind is frozendict:
-        return {name: value_json(item, levels) for name, item in value.items()}
+        return {name: _value_json(item, levels, expanded) for name, item in value.items()}
     if isinstance(value, Enum):
         return member_name(value)
     if kind is int:
@@ -131,7 +153,9 @@ def value_json(value: Any, levels: int = NESTED_IN_JSON) -> Any:
         return value if math.isfinite(value) else str(value)
     if "__labtech__" in kind.__dict__:
         shown = {"type": kind.__labtech__.label, "key": value._labtech_key}
-        return {**shown, "params": params_json(value, levels - 1)} if levels > 0 else shown
+        if levels > 0 and expanded.may(value._labtech_key):
+            shown["params"] = _params_json(value, levels - 1, expanded)
+        return shown
     return value
 
 

@@ -113,7 +113,7 @@ class Loop:
                 return
             try:
                 inputs = self.shelf.take(number)
-            except (LabtechError, KeyError) as error:  # a result that was there when planned is gone now
+            except LabtechError as error:  # a result that was there when planned is gone now
                 self._fail(number, Failure(type(error).__name__, f"an input cannot be loaded: {error}"), None)
                 continue
             self.runner.submit(Work(number, 1, inputs))
@@ -169,7 +169,7 @@ class Loop:
             task._labtech_key,
             kind.name,
             task._labtech_version,
-            encode_params(task),
+            outcome.params or encode_params(task),
             outcome.duration,
             outcome.started_at,
             stored,

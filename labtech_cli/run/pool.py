@@ -80,6 +80,10 @@ class ProcessRunner(Runner):
         self._graph = setting.graph
         size = min(setting.workers, max(1, len(setting.graph)))
         self._size = size
+        self._feeds = bytearray(len(setting.graph))  # 1: others depend on this task's result
+        for deps in setting.graph.deps:
+            for dep in deps:
+                self._feeds[dep] = 1
         if self._method == "zygote":
             self._zygote = self._zygote or ZygoteStarter(size, size)
             self._zygote.preload(list(setting.modules), sys.path)
@@ -241,13 +245,12 @@ class ProcessRunner(Runner):
 
     def _choose(self, work: Work) -> _Worker:
         """The least busy worker; among those, one that holds the inputs already."""
-        return min(
-            self._workers.values(),
-            key=lambda worker: (
-                len(worker.in_flight),
-                -sum([1 for need in work.inputs if need in worker.held]),
-            ),
-        )
+        workers = self._workers.values()
+        least = min([len(worker.in_flight) for worker in workers])
+        idle = [worker for worker in workers if len(worker.in_flight) == least]
+        if len(idle) == 1 or not work.inputs:
+            return idle[0]
+        return max(idle, key=lambda worker: sum([1 for need in work.inputs if need in worker.held]))
 
     def _dispatch(self, worker: _Worker) -> None:
         batch = Batch([], [], {}, [], [])
@@ -259,7 +262,7 @@ class ProcessRunner(Runner):
                     self._hold(worker, need, given)
                 else:
                     worker.held.move_to_end(need)
-            batch.work.append((work.number, work.attempt, tuple(work.inputs)))
+            batch.work.append((work.number, work.attempt, tuple(work.inputs), bool(self._feeds[work.number])))
         self._forget(worker, batch)
         worker.queued = []
         worker.channel.post(batch)
@@ -297,7 +300,7 @@ class ProcessRunner(Runner):
         """Let the worker drop the inputs that were used least recently, within the bound."""
         if worker.held_bytes <= HELD_BYTES and len(worker.held) <= 10_000:
             return
-        needed = {need for _, _, needs in batch.work for need in needs}
+        needed = {need for _, _, needs, _ in batch.work for need in needs}
         for number in list(worker.held):
             if worker.held_bytes <= HELD_BYTES and len(worker.held) <= 10_000:
                 break
@@ -327,7 +330,7 @@ class ProcessRunner(Runner):
             if outcome.duration < self._seconds
             else (0.5 * (outcome.duration - self._seconds))
         )
-        if outcome.stored is not None and outcome.stored.inline:
+        if self._feeds[outcome.number] and outcome.stored is not None and outcome.stored.inline:
             self._hold(worker, outcome.number, Input(outcome.stored, None, 0.0, 0.0, True))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -56,8 +57,8 @@ class Batch(NamedTuple):
     """Results it does not hold yet."""
     drop: list[int]
     """Results it is to forget."""
-    work: list[tuple[int, int, tuple[int, ...]]]
-    """Tasks to run: number, attempt, the numbers of their inputs."""
+    work: list[tuple[int, int, tuple[int, ...], bool]]
+    """Tasks to run: number, attempt, the numbers of their inputs, whether to keep the result for others."""
 
 
 class Server:
@@ -68,7 +69,7 @@ class Server:
         self._tasks: dict[int, Any] = dict(enumerate(tasks)) if tasks is not None else {}
         self._types: list[Any] = []
         self._inputs: dict[int, Input] = {}
-        self._queue: deque[tuple[int, int, tuple[int, ...]]] = deque()
+        self._queue: deque[tuple[int, int, tuple[int, ...], bool]] = deque()
         self._out: list[Any] = []
         self._lock = threading.Lock()
         self._sending = threading.Lock()
@@ -91,6 +92,8 @@ class Server:
         tracker = setup.tracker or Tracker()
         tracker.note = self._note
         desk = Desk(setup.spool, Context(setup.context), tracker)
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)  # tasks and messages are no cyclic garbage
         threading.Thread(target=self._pulse, name="labtech-pulse", daemon=True).start()
         with logging_to_stderr():
             while (batch := wire.receive(self._sock)) is not None:
@@ -128,24 +131,24 @@ class Server:
                     self._running = NOTHING
                     self._board.write(self._slot, NOTHING)
                     break
-                number, attempt, needs = self._queue.popleft()
+                number, attempt, needs, keep = self._queue.popleft()
                 self._running, self._since = number, time.monotonic()
             self._board.write(self._slot, number, time.time())
-            outcome = self._run(number, attempt, needs, desk)
+            outcome = self._run(number, attempt, needs, keep, desk)
             self._drain(number)
             self._put(outcome)
             if time.monotonic() - self._flushed > _FLUSH_SECONDS:
                 self._send()
         self._send()
 
-    def _run(self, number: int, attempt: int, needs: tuple[int, ...], desk: Desk) -> Outcome:
+    def _run(self, number: int, attempt: int, needs: tuple[int, ...], keep: bool, desk: Desk) -> Outcome:
         task = self._tasks[number]
         if isinstance(task, BaseException):
             return Outcome(number, time.time(), 0.0, 0, None, None, worker.describe_failure(task))
         inputs = {self._tasks[need]._labtech_key: self._inputs[need] for need in needs} if needs else {}
         outcome = execute(task, number, attempt, inputs, desk)
         worker.close_nested_pools()
-        if outcome.stored is not None and outcome.stored.inline:
+        if keep and outcome.stored is not None and outcome.stored.inline:
             self._inputs[number] = Input(outcome.stored, None, outcome.started_at, outcome.duration, True)
         return outcome
 

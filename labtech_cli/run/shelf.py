@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from labtech_cli.core.graph import Graph
+from labtech_cli.core.present import render
+from labtech_cli.errors import TaskNotFound
 from labtech_cli.run.worker import Input
 from labtech_cli.store.blobs import Stored
 from labtech_cli.store.storage import Storage
@@ -50,10 +52,10 @@ class Shelf:
         deps = self._graph.deps[number]
         if not deps:
             return {}
-        missing = [dep for dep in deps if dep not in self._inputs]
-        if missing:
-            self._fetch(missing)
-        return {dep: self._inputs[dep] for dep in deps}
+        found = {dep: self._inputs[dep] for dep in deps if dep in self._inputs}
+        if len(found) < len(deps):
+            found.update(self._fetch([dep for dep in deps if dep not in found]))
+        return found
 
     def get(self, number: int) -> Input | None:
         """One result, where it is at hand."""
@@ -67,10 +69,14 @@ class Shelf:
                 self._bytes -= self._in_storage.pop(dep, 0)
                 del self._inputs[dep]
 
-    def _fetch(self, numbers: list[int]) -> None:
+    def _fetch(self, numbers: list[int]) -> dict[int, Input]:
         keys = {self._graph.tasks[number]._labtech_key: number for number in numbers}
         meta = {row.key: row for row in self._storage.rows(keys)}
-        found: dict[str, Stored] = self._storage.load(list(keys))
+        stored: dict[str, Stored] = self._storage.load(list(keys))
+        found = {}
         for key, number in keys.items():
-            row = meta[key]
-            self.put(number, Input(found[key], None, row.started_at, row.duration, True), in_storage=True)
+            if key not in meta or key not in stored:
+                raise TaskNotFound(f"the result of {render(self._graph.tasks[number], 100)} was removed meanwhile")
+            found[number] = Input(stored[key], None, meta[key].started_at, meta[key].duration, True)
+            self.put(number, found[number], in_storage=True)
+        return found

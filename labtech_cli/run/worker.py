@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from labtech_cli.core.codec import encode_params
 from labtech_cli.core.events import Failure
 from labtech_cli.core.flat import pack
 from labtech_cli.core.present import render
@@ -55,6 +56,8 @@ class Outcome(NamedTuple):
     stored: Stored | None
     value: Any
     failure: Failure | None
+    params: str = ""
+    """The task's parameters as a storage keeps them: written down here, where there is a CPU for it."""
 
 
 class Tracker:
@@ -170,7 +173,8 @@ def execute(
         frame.close()
     if duration is None:
         duration = time.perf_counter() - clock
-    return Outcome(number, started_at, duration, peak_memory(), stored, value, failure)
+    params = encode_params(task) if failure is None else ""
+    return Outcome(number, started_at, duration, peak_memory(), stored, value, failure, params)
 
 
 def _save(task: Any, result: Any, desk: Desk) -> tuple[Stored | None, Failure | None]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from enum import Enum, Flag, IntEnum, StrEnum, auto
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from labtech_cli.core.decorate import task
 from labtech_cli.core.graph import Graph
+
+settings.register_profile("labtech", deadline=None)  # a busy machine is no failure
+settings.load_profile("labtech")
 
 
 class Colour(Enum):

@@ -99,7 +99,7 @@ def test_each_action_has_its_reason(present: bool, policy: Policy, whys: list[Wh
 def test_types_are_counted_in_the_order_of_the_graph() -> None:
     plan = make_plan(Graph([Node(Leaf(1), Leaf(2))]), {Leaf(1).cache_key})
     assert [name.rpartition(".")[2] for name in plan.by_type()] == ["Leaf", "Node"]
-    assert list(plan.by_type().values())[0] == {Action.RUN: 1, Action.LOAD: 1, Action.UNTOUCHED: 0}
+    assert next(iter(plan.by_type().values())) == {Action.RUN: 1, Action.LOAD: 1, Action.UNTOUCHED: 0}
 
 
 class Counting(set[str]):

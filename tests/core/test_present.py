@@ -91,10 +91,11 @@ def test_parameters_are_always_plain_json(made: Any) -> None:
 
 
 def test_json_of_many_shared_tasks_stays_small() -> None:
+    """60**4 paths, 241 tasks: written out along every path it would be 800 MB."""
     layer: list[Any] = [Leaf(number) for number in range(60)]
     for level in range(3):
         layer = [Node(layer, name=f"{level} {number}") for number in range(60)]
-    assert len(json.dumps(params_json(Node(layer)))) < 2_000_000
+    assert len(json.dumps(params_json(Node(layer)))) < 5_000_000
 
 
 def test_numbers_too_large_for_decimal_digits_are_hexadecimal() -> None:

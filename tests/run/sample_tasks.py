@@ -318,3 +318,25 @@ def ladder(levels: int) -> list[Rung]:
     for level in range(levels):
         below = [Rung(level, side, list(below)) for side in range(2)]
     return below
+
+
+@task
+class Stays:
+    """Leaves its process's id, and that of a process it started, and runs until it is killed."""
+
+    value: int
+    folder: str
+
+    def run(self) -> None:
+        started = subprocess.Popen(["sleep", "600"])
+        Path(self.folder, f"pid-{self.value}.new").write_text(f"{os.getpid()} {started.pid}")
+        Path(self.folder, f"pid-{self.value}.new").rename(Path(self.folder, f"pid-{self.value}"))
+        wait_until(lambda: False, 600.0)
+
+
+@task
+class LeavesChild:
+    folder: str
+
+    def run(self) -> int:
+        return subprocess.Popen(["sleep", "600"]).pid

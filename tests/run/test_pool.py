@@ -1,0 +1,166 @@
+"""The pool of worker processes: few messages, and nothing that outlives it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from runner_kit import PROCESS, Log, execute, make_lab
+from sample_tasks import After, Array, LeavesChild, Meets, Number, SpoilsInput, Stays, wait_until
+
+from labtech_cli.core.events import TaskStarted
+from labtech_cli.errors import RunnerError
+from labtech_cli.run.backends import make_runner
+from labtech_cli.run.pool import ProcessRunner
+from labtech_cli.run.runner import Outcome, Report, RunnerBackend
+
+HERE = str(Path(__file__).parent)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+class Counting(ProcessRunner):
+    """Counts the messages to workers, and the times it was woken by some."""
+
+    batches = wakes = 0
+
+    def _dispatch(self, worker: Any) -> None:
+        self.batches += 1
+        super()._dispatch(worker)
+
+    def wait(self, timeout: float | None) -> list[Report]:
+        reports = super().wait(timeout)
+        self.wakes += any(type(report) is Outcome for report in reports)
+        return reports
+
+
+def test_five_thousand_tiny_tasks_take_few_messages(tmp_path: Path) -> None:
+    runner = Counting("fork")
+    lab = make_lab(tmp_path)
+    lab.runner = RunnerBackend("counting", lambda: runner)
+    result, _ = execute(lab, [Number(value) for value in range(5_000)])
+    assert result.counts["succeeded"] == 5_000
+    assert runner.batches < 1_000 and runner.wakes < 1_000
+
+
+def test_a_long_task_gives_back_those_that_wait_behind_it(tmp_path: Path) -> None:
+    """The first tasks are tiny, so batches are large when the long ones come: they must still meet."""
+    tasks = [*[Number(value) for value in range(300)], *[Meets(value, 2, str(tmp_path)) for value in range(2)]]
+    lab = make_lab(tmp_path)
+    prepared = lab.prepare([*tasks, *[Number(value) for value in range(300, 400)]])
+    result = lab.execute(prepared, [])
+    assert result.counts["succeeded"] == 402
+
+
+@pytest.mark.parametrize("runner", PROCESS)
+def test_after_a_run_no_process_is_left_not_even_one_a_task_started(tmp_path: Path, runner: str) -> None:
+    result, _ = execute(make_lab(tmp_path, runner), [LeavesChild(str(tmp_path)), Number(1)])
+    child = result.result(LeavesChild(str(tmp_path)))
+    wait_until(lambda: not alive(child), 5)
+    left = [" ".join(item.cmdline()) for item in psutil.Process().children(recursive=True)]
+    assert not [line for line in left if "resource_tracker" not in line]
+
+
+@pytest.mark.parametrize("runner", PROCESS)
+def test_workers_end_when_the_command_is_killed(tmp_path: Path, runner: str) -> None:
+    script = (
+        f"import sys; sys.path.insert(0, {HERE!r})\n"
+        "from pathlib import Path; from runner_kit import make_lab; from sample_tasks import Stays\n"
+        "folder = Path(sys.argv[1])\n"
+        "make_lab(folder, sys.argv[2]).run_tasks([Stays(n, str(folder)) for n in (0, 1)], disable_progress=True)\n"
+    )
+    command = subprocess.Popen([sys.executable, "-c", script, str(tmp_path), runner], stderr=subprocess.PIPE)
+    pids: list[int] = []
+    try:
+        wait_until(lambda: len(list(tmp_path.glob("pid-?"))) == 2 or command.poll() is not None)
+        pids = [int(word) for file in tmp_path.glob("pid-?") for word in file.read_text().split()]
+        assert len(pids) == 4 and all(alive(pid) for pid in pids), command.stderr
+        command.send_signal(signal.SIGKILL)
+        command.wait(5)
+        wait_until(lambda: not [pid for pid in pids if alive(pid)], 2)
+    finally:
+        for pid in pids:
+            if alive(pid):
+                os.kill(pid, signal.SIGKILL)
+        command.kill()
+        command.communicate()
+
+
+def test_killing_a_pool_ends_its_workers_and_leaves_no_zombie(tmp_path: Path) -> None:
+    for runner in PROCESS:
+        folder = tmp_path / runner
+        folder.mkdir()
+
+        class Terminating(Log):
+            interval = 0.02
+
+            def tick(self, now: float, active: Any, folder: Path = folder) -> None:
+                if len(list(folder.glob("pid-?"))) == 2:
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+        lab = make_lab(folder, runner)
+        began = time.monotonic()
+        result = lab.execute(lab.prepare([Stays(n, str(folder)) for n in (0, 1)]), [Terminating()])
+        assert result.exit_code == 143 and time.monotonic() - began < 15
+        pids = [int(word) for file in folder.glob("pid-?") for word in file.read_text().split()]
+        wait_until(lambda pids=pids: not [pid for pid in pids if alive(pid)], 5)
+        assert not [item for item in psutil.Process().children() if item.status() == psutil.STATUS_ZOMBIE]
+
+
+def test_what_runs_is_known_while_it_runs(tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    class Looking(Log):
+        interval = 0.02
+
+        def tick(self, now: float, active: Any) -> None:
+            seen.extend(active())
+            if seen and self.of(TaskStarted):
+                (tmp_path / "here-last").touch()
+
+    lab, log = make_lab(tmp_path), Looking()
+    lab.execute(lab.prepare([Meets(0, 2, str(tmp_path))]), [log])
+    assert seen[0].task == Meets(0, 2, str(tmp_path)) and not alive(seen[0].pid or 0)
+    assert len(log.of(TaskStarted)) == 1
+
+
+def test_many_large_inputs_pass_the_bound_of_what_a_worker_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from labtech_cli.run import pool
+
+    monkeypatch.setattr(pool, "HELD_BYTES", 100_000)
+    arrays = [Array(60_000, fill) for fill in range(1, 9)]
+    tasks = [SpoilsInput(array, turn) for turn in range(3) for array in arrays]
+    results = make_lab(tmp_path).run_tasks([*tasks, After(list(arrays))], disable_progress=True)
+    assert [results[task] for task in tasks] == [(7_500 * task.array.fill, 99) for task in tasks]
+
+
+def test_a_run_works_outside_the_main_thread(tmp_path: Path) -> None:
+    found: list[Any] = []
+    for runner in ("process", "fork"):
+        lab = make_lab(tmp_path / runner, runner)
+        thread = threading.Thread(target=lambda lab=lab: found.append(lab.run_task(Number(4), disable_progress=True)))
+        thread.start()
+        thread.join(30)
+    assert found == [4, 4]
+
+
+def test_an_unknown_runner_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(RunnerError, match="unknown runner 'treads'; did you mean 'thread'"):
+        make_runner("treads", [])
+    with pytest.raises(RunnerError, match="a runner is a name or a RunnerBackend, not 3"):
+        make_runner(3, [])
