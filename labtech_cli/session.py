@@ -43,7 +43,7 @@ class Prepared:
     known: bool
     """Whether any estimate rests on experience."""
     present: dict[str, float]
-    policy: Policy = Policy()
+    policy: Policy = field(default_factory=Policy)
 
     def runs(self) -> bytearray:
         return bytearray([action is Action.RUN for action in self.plan.actions])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,13 +19,14 @@ from labtech_cli.cli.options import (
     SetOption,
     StorageOption,
     chosen_format,
+    unknown_choice,
 )
-from labtech_cli.cli.shared import data_stream, find_targets, make_lab, read_config
+from labtech_cli.cli.shared import data_stream, find_targets, import_module, make_lab, read_config
 from labtech_cli.errors import ConfigError
 from labtech_cli.report.words import count, duration, size
 from labtech_cli.store.storage import Row
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="List, show and remove cached results.")
+app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True, help="List, show and remove cached results.")
 FORMATS = ("table", "json", "jsonl", "csv", "md")
 SORTS = ("started", "duration", "size", "type", "key")
 
@@ -74,7 +74,7 @@ def ls(
     resolved = read_config(config, profile, storage, sets)
     chosen = chosen_format(format, json, FORMATS)
     if sort not in SORTS:
-        raise ConfigError(f"--sort {sort}: must be one of {', '.join(SORTS)}")
+        raise unknown_choice("--sort", sort, SORTS)
     with data_stream(output) as out:
         from labtech_cli.report.tables import write_rows
 
@@ -157,11 +157,12 @@ def rm(
     statuses = _statuses(module, stale, current, orphaned)
     if not (names or target or where or older_than or statuses or everything):
         raise ConfigError("nothing is named to be removed", hint="name keys or types, a filter, --target, or --all")
-    catalogue = _catalogue(resolved, module)
-    rows = Filters(names or (), where or (), older_than, statuses).select(catalogue)
-    if target:
-        keys = {task.cache_key for task in find_targets(target, resolved).tasks}
-        rows = [row for row in rows if row.key in keys]
+    with data_stream():  # so that what a module prints on import is not on stdout
+        catalogue = _catalogue(resolved, module)
+        rows = Filters(names or (), where or (), older_than, statuses).select(catalogue)
+        if target:
+            keys = {task.cache_key for task in find_targets(target, resolved).tasks}
+            rows = [row for row in rows if row.key in keys]
     if not rows:
         print("no result matches", file=sys.stderr)
         return
@@ -227,9 +228,7 @@ def stats(
 def _catalogue(config: Any, modules: Sequence[str] | None) -> Catalogue:
     types = None
     if modules:
-        from labtech_cli.project.modules import import_target_module
-
-        types = types_of([import_target_module(name, Path.cwd()) for name in modules])
+        types = types_of([import_module(name) for name in modules])
     return Catalogue(make_lab(config).storage, types)
 
 
@@ -293,4 +292,5 @@ def _announce(rows: Sequence[Row]) -> None:
 def _confirmed() -> bool:
     if not sys.stdin.isatty():
         raise ConfigError("nothing was removed: there is no terminal to ask on", hint="add --yes to remove")
-    return input("remove them? [y/N] ").strip().lower() in ("y", "yes")
+    print("remove them? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin
 
 import typer
 
+_UsageError: Any = typer.BadParameter.__base__
 _PLAIN: dict[Any, Callable[[Any], Any]] = {str: str, Path: Path, int: int, float: float, bool: bool}
 
 
@@ -42,7 +43,8 @@ class _Conversion:
         parameter = self._parameter
         if value is None or (self._many and not value):
             if parameter.required:
-                raise typer.BadParameter(f"'{parameter.metavar or parameter.name}' is missing", ctx=context)
+                name = parameter.metavar or parameter.name
+                raise _UsageError(f"{name} is missing", ctx=context)
             converted: Any = [] if self._many else None
         elif self._many:
             converted = [self._one(item, context) for item in value]

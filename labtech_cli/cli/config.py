@@ -28,7 +28,12 @@ SCHEMA = "labtech.config/1"
 FORMATS = ("table", "json", "jsonl", "toml")
 HEADERS = ("KEY", "VALUE", "SOURCE")
 
-app = typer.Typer(help="Show the configuration, and where each value came from.", no_args_is_help=True)
+app = typer.Typer(
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    help="Show the configuration, and where each value came from.",
+)
 
 
 @app.command()

@@ -9,7 +9,7 @@ import typer
 from labtech_cli.cli.options import ConfigOption, OutputOption, ProfileOption, SetOption, StorageOption
 from labtech_cli.cli.shared import GridOption, ParamOption, TargetsArgument, data_stream, find_targets, read_config
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()

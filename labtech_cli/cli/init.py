@@ -10,7 +10,7 @@ import typer
 
 from labtech_cli.errors import ConfigError
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 CONFIGURATION = """\
 # labtech configuration; every key is in the documentation and in `labtech config show`.

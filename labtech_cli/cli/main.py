@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -127,12 +128,27 @@ def _draw(error: LabtechError, show_all: bool) -> int:
 
 def _draw_usage(error: Any) -> int:
     context = getattr(error, "ctx", None)
-    message = error.format_message().rstrip(".")
-    print(f"error: {message[:1].lower()}{message[1:]}", file=sys.stderr)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(context.get_help(), file=sys.stderr)
+        return 2
+    print(f"error: {_usage_message(error, context)}", file=sys.stderr)
     if context is not None:
         print(f"usage: {context.get_usage().removeprefix('Usage: ')}", file=sys.stderr)
         print(f"try '{context.command_path} --help'", file=sys.stderr)
     return 2
+
+
+def _usage_message(error: Any, context: Any) -> str:
+    """What is wrong with the command line, with the nearest option or command."""
+    option = getattr(error, "option_name", None)
+    if option is not None and hasattr(error, "possibilities"):  # there is no such option
+        known = {name for item in context.command.get_params(context) for name in item.opts} if context else set()
+        return f"there is no option '{option}'; {did_you_mean(option, known, most=20)}"
+    message = str(error.format_message()).rstrip(".")
+    unknown = re.fullmatch(r"No such command '(.*?)'.*", message, re.DOTALL)
+    if unknown and context is not None:
+        return f"there is no command '{unknown[1]}'; {did_you_mean(unknown[1], context.command.list_commands(context))}"
+    return message[:1].lower() + message[1:]
 
 
 def _drop_stdout() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from labtech_cli.errors import ConfigError, did_you_mean
+from labtech_cli.errors import ConfigError, nearest
 
 _LAB = "Lab"
 _OUTPUT = "Output"
@@ -49,6 +49,12 @@ def chosen_format(name: str | None, json: bool, allowed: Sequence[str]) -> str:
     if name is None:
         return allowed[0]
     if name not in allowed:
-        hint = did_you_mean(name, allowed)
-        raise ConfigError(f"--format {name}: must be one of {', '.join(allowed)}", hint=hint)
+        raise unknown_choice("--format", name, allowed)
     return name
+
+
+def unknown_choice(option: str, value: str, allowed: Sequence[str]) -> ConfigError:
+    """The error for an option that takes one of a few words and got another."""
+    close = nearest(value, allowed)
+    hint = f"did you mean '{close}'?" if close else None
+    return ConfigError(f"{option} {value}: must be one of {', '.join(allowed)}", hint=hint)

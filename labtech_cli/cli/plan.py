@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from labtech_cli.project.config import Config
     from labtech_cli.session import Prepared
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 SCHEMA = "labtech.plan/1"
 FORMATS = ("table", "json", "jsonl", "csv", "md")
 

@@ -27,7 +27,7 @@ from labtech_cli.cli.shared import (
     read_config,
 )
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 SCHEMA = "labtech.results/1"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from labtech_cli.cli.options import ConfigOption, ProfileOption, SetOption, StorageOption
+from labtech_cli.cli.options import ConfigOption, ProfileOption, SetOption, StorageOption, unknown_choice
 from labtech_cli.cli.shared import (
     GridOption,
     ParamOption,
@@ -23,13 +23,13 @@ from labtech_cli.cli.shared import (
     make_lab,
     read_config,
 )
-from labtech_cli.errors import ConfigError, did_you_mean
+from labtech_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from labtech_cli.project.config import Config
     from labtech_cli.session import RunResult
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 PROGRESS = ("auto", "live", "plain", "none")
 SHOW = ("auto", "all", "none")
 MOST_SHOWN = 60  # rows of the targets' results that `--show auto` prints
@@ -139,7 +139,10 @@ def _reporters(progress: str, out: TextIO | None, events: Path | None) -> tuple[
             try:
                 stream = open(events, "w", encoding="utf-8")  # noqa: SIM115 - the writer closes it
             except OSError as error:
-                raise ConfigError(f"--events {events}: {(error.strerror or str(error)).lower()}") from None
+                raise ConfigError(
+                    f"--events {events}: {(error.strerror or str(error)).lower()}",
+                    hint="name a file in a folder that exists",
+                ) from None
             readers.append(EventWriter(stream, close_stream=True))
     return [*readers, *writers], writers
 
@@ -165,4 +168,4 @@ def _zygote(config: Config, targets: Sequence[str]) -> Iterator[Any]:
 
 def _check(option: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
-        raise ConfigError(f"{option} {value}: must be one of {', '.join(allowed)}", hint=did_you_mean(value, allowed))
+        raise unknown_choice(option, value, allowed)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from labtech_cli.project.targets import Targets
 
 TargetsArgument = Annotated[
-    list[str], typer.Argument(metavar="TARGET...", help="FILE.py:NAME, package.module:NAME, or an alias.")
+    list[str], typer.Argument(metavar="TARGET", help="FILE.py:NAME, package.module:NAME, or an alias.")
 ]
 ParamOption = Annotated[
     list[str] | None,

@@ -12,7 +12,7 @@ import typer
 from labtech_cli.cli.options import FormatOption, JsonOption, OutputOption, chosen_format
 from labtech_cli.cli.shared import data_stream
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 SCHEMA = "labtech.tasks/1"
 
 

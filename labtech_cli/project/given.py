@@ -55,6 +55,7 @@ def _quotes_hint(setting: Setting, value: object) -> str | None:
 
 
 def check(given: Given) -> None:
+    """Raise `ConfigError` where the setting refuses the value."""
     setting = BY_KEY.get(given.key)
     if setting is None or setting.check is None:
         return

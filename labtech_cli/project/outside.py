@@ -22,6 +22,7 @@ from labtech_cli.project.settings import (
 
 
 def from_environment(environ: Mapping[str, str], start: Path) -> Iterator[Given]:
+    """What `LABTECH_...` variables set; paths are relative to `start`."""
     for variable, setting in BY_VARIABLE.items():
         text = environ.get(variable)
         if text:  # an empty variable is as good as none
@@ -41,6 +42,7 @@ def from_set(text: str, start: Path) -> Given:
 
 
 def from_options(overrides: Mapping[str, Any], start: Path) -> Iterator[Given]:
+    """What options of their own set, such as `--workers`; None means not given."""
     for key, value in overrides.items():
         if value is None:
             continue

@@ -12,6 +12,7 @@ from labtech_cli.project.settings import FREE_TABLES, SETTINGS, TABLES, shown
 
 
 def from_file(document: Document | None) -> list[Given]:
+    """What the tables of a configuration file set, profiles aside."""
     return list(_read_tables(document, (), document.tables)) if document else []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
@@ -29,13 +30,61 @@ class Starter(Protocol):
     def close(self) -> None: ...
 
 
+class Guard:
+    """A process that waits for this one to end, however it ends, and then ends the workers' groups.
+
+    Linux ends a worker with its parent, but not what a task started: that is in the worker's group.
+    """
+
+    def __init__(self) -> None:
+        reading, self._fd = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            try:
+                os.setpgid(0, 0)
+                self.forget()
+                _watch(reading)
+            finally:
+                os._exit(0)
+        os.close(reading)
+
+    def add(self, pid: int) -> None:
+        os.write(self._fd, b"%d\n" % pid)
+
+    def remove(self, pid: int) -> None:
+        os.write(self._fd, b"%d\n" % -pid)
+
+    def forget(self) -> None:
+        """In a worker: this end must be the command's alone."""
+        os.close(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+        _reap(self._pid)
+
+
+def _watch(fd: int) -> None:
+    """Read pids, negative ones of workers that ended, until the other end is closed."""
+    groups: set[int] = set()
+    with open(fd, encoding="ascii") as pipe:
+        for line in pipe:
+            pid = int(line)
+            if pid > 0:
+                groups.add(pid)
+            else:
+                groups.discard(-pid)
+    for pid in groups:
+        with contextlib.suppress(OSError):
+            os.killpg(pid, signal.SIGKILL)
+
+
 class ForkStarter:
     """Forks this process: workers inherit everything, defined in a notebook or not."""
 
     shares_memory = True
 
     def __init__(self, board: Board, tasks: Sequence[Any]) -> None:
-        self._board, self._tasks = board, tasks
+        self._board, self._tasks, self._guard = board, tasks, Guard()
         self.parent_ends: set[socket.socket] = set()
 
     def start(self, slot: int, sock: socket.socket) -> int:
@@ -46,16 +95,20 @@ class ForkStarter:
                 stream.flush()
         pid = os.fork()
         if pid == 0:
+            self._guard.forget()
             for other in self.parent_ends:
                 other.close()
             serve.start(sock, self._board, slot, self._tasks)
+        self._guard.add(pid)
         return pid
 
     def exit_code(self, pid: int) -> int | None:
-        return _reap(pid)
+        code = _reap(pid)
+        self._guard.remove(pid)
+        return code
 
     def close(self) -> None:
-        return None
+        self._guard.close()
 
 
 class SpawnStarter:
@@ -64,7 +117,7 @@ class SpawnStarter:
     shares_memory = False
 
     def __init__(self, board: Board, workers: int) -> None:
-        self._board, self._environment = board, worker_environment(workers)
+        self._board, self._environment, self._guard = board, worker_environment(workers), Guard()
 
     def start(self, slot: int, sock: socket.socket) -> int:
         call = (
@@ -79,13 +132,16 @@ class SpawnStarter:
             process_group=0,
         )
         process.returncode = 0  # it is waited for here, by pid: Popen must not do so
+        self._guard.add(process.pid)
         return process.pid
 
     def exit_code(self, pid: int) -> int | None:
-        return _reap(pid)
+        code = _reap(pid)
+        self._guard.remove(pid)
+        return code
 
     def close(self) -> None:
-        return None
+        self._guard.close()
 
 
 class ZygoteStarter:

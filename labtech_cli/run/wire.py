@@ -13,6 +13,7 @@ _CHUNK = 1 << 18
 
 
 def encode(message: Any) -> bytes:
+    """A message as it travels: the length of its pickle, then the pickle."""
     data = pickle.dumps(message, protocol=5)
     return _HEAD.pack(len(data)) + data
 
