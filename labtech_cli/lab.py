@@ -155,8 +155,12 @@ class Lab:
     ) -> RunResult:
         """Run a plan. Failures of tasks are in what is returned, not raised."""
         refuse_in_worker("run a Lab")
-        run = Session(self, prepared, FanOut(list(reporters)), rules or Rules(self.continue_on_failure), tuple(names))
-        return run.execute(zygote)
+        fan_out = FanOut(list(reporters))
+        run = Session(self, prepared, fan_out, rules or Rules(self.continue_on_failure), tuple(names))
+        try:
+            return run.execute(zygote)
+        finally:
+            fan_out.close()
 
     # -- the cache --------------------------------------------------------------------------------
 

@@ -149,6 +149,10 @@ class Session:
                     )
                     loop.counts.add(Outcome.LOADED, len(loaded))
                     loop.run()
+            except BaseException:
+                if tracking is not None:
+                    tracking.end(130)
+                raise
             finally:
                 runner.close()
         return self._finish(loop, loaded, shelf, interrupts, tracking)
@@ -178,7 +182,6 @@ class Session:
         self._emit(
             RunFinished(self.run_id, time.time(), counts, code, time.monotonic() - self.began, saved, interrupted)
         )
-        self.fan_out.close()
         return RunResult(self.run_id, counts, failures, code, interrupted, self.lab, inputs)
 
     def _load_targets(self, loaded: list[int]) -> dict[str, Input]:

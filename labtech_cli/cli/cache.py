@@ -26,7 +26,9 @@ from labtech_cli.errors import ConfigError
 from labtech_cli.report.words import count, duration, size
 from labtech_cli.store.storage import Row
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True, help="List, show and remove cached results.")
+app = typer.Typer(
+    rich_markup_mode=None, add_completion=False, no_args_is_help=True, help="List, show and remove cached results."
+)
 FORMATS = ("table", "json", "jsonl", "csv", "md")
 SORTS = ("started", "duration", "size", "type", "key")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from types import NoneType
@@ -26,11 +27,19 @@ def lighten(command: Any) -> None:
             kind, many = _kind(getattr(getattr(parameter, "type_descriptor", None), "annotation", None))
             if kind in _PLAIN and not isinstance(parameter.process_value, _Conversion):
                 parameter.process_value = _Conversion(parameter, kind, many)
+            if getattr(parameter, "param_type_name", "") == "argument" and parameter.metavar:
+                parameter._usage_display_name = functools.partial(str, parameter.metavar)
+                parameter.display_type = _nothing
         return found
 
     command.get_params = get_params
     for inner in getattr(command, "commands", {}).values():
         lighten(inner)
+
+
+def _nothing(ctx: Any) -> str:
+    """What help says of an argument's type: its name tells."""
+    return ""
 
 
 class _Conversion:
@@ -44,7 +53,7 @@ class _Conversion:
         if value is None or (self._many and not value):
             if parameter.required:
                 name = parameter.metavar or parameter.name
-                raise _UsageError(f"{name} is missing", ctx=context)
+                raise _UsageError(f"missing argument {name}", ctx=context)
             converted: Any = [] if self._many else None
         elif self._many:
             converted = [self._one(item, context) for item in value]

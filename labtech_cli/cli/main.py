@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from labtech_cli.cli.coerce import lighten
-from labtech_cli.errors import LabtechError, did_you_mean
+from labtech_cli.errors import LabtechError, did_you_mean, nearest
 
 COMMANDS: dict[str, dict[str, str]] = {
     "Run": {
@@ -92,6 +92,7 @@ def labtech(
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line; the exit status. Errors are drawn here and nowhere else."""
+    _open_closed_streams()
     show_all = "--traceback" in arguments
     arguments = [item for item in arguments if item != "--traceback"] if show_all else list(arguments)
     try:
@@ -128,7 +129,7 @@ def _draw(error: LabtechError, show_all: bool) -> int:
 
 def _draw_usage(error: Any) -> int:
     context = getattr(error, "ctx", None)
-    if type(error).__name__ == "NoArgsIsHelpError":
+    if context is not None and type(error).__name__ == "NoArgsIsHelpError":
         print(context.get_help(), file=sys.stderr)
         return 2
     print(f"error: {_usage_message(error, context)}", file=sys.stderr)
@@ -143,12 +144,23 @@ def _usage_message(error: Any, context: Any) -> str:
     option = getattr(error, "option_name", None)
     if option is not None and hasattr(error, "possibilities"):  # there is no such option
         known = {name for item in context.command.get_params(context) for name in item.opts} if context else set()
-        return f"there is no option '{option}'; {did_you_mean(option, known, most=20)}"
+        close = nearest(option, known)
+        return f"there is no option '{option}'" + (f"; did you mean '{close}'?" if close else "")
     message = str(error.format_message()).rstrip(".")
     unknown = re.fullmatch(r"No such command '(.*?)'.*", message, re.DOTALL)
     if unknown and context is not None:
         return f"there is no command '{unknown[1]}'; {did_you_mean(unknown[1], context.command.list_commands(context))}"
     return message[:1].lower() + message[1:]
+
+
+def _open_closed_streams() -> None:
+    """Streams that were closed before we came (`>&-`) lead to nowhere, instead of to the next file opened."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+            setattr(sys, name, open(number, mode, closefd=False))
 
 
 def _drop_stdout() -> None:

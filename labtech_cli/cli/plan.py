@@ -91,7 +91,9 @@ def show_plan(
         if format == "json":
             write_json(_document(lab, prepared, found.names), out)
         else:
-            rows = task_rows(lab, prepared, flat=True) if tasks or format == "jsonl" else _type_rows(prepared)
+            rows = _type_rows(prepared)
+            if tasks or format == "jsonl":
+                rows = task_rows(lab, prepared, flat=format != "jsonl", whole=format == "csv")
             write_rows(rows, None, format, out, schema=SCHEMA, key="tasks" if tasks else "types")
             if format == "table":
                 out.flush()
@@ -120,8 +122,8 @@ def _type_rows(prepared: Prepared) -> list[dict[str, Any]]:
     ]
 
 
-def task_rows(lab: Lab, prepared: Prepared, *, flat: bool = False) -> list[dict[str, Any]]:
-    """Each task with its action and the reason for it; `flat`: parameters as one short text."""
+def task_rows(lab: Lab, prepared: Prepared, *, flat: bool = False, whole: bool = True) -> list[dict[str, Any]]:
+    """Each task with its action and the reason for it; `flat`: parameters as one text, short unless `whole`."""
     from labtech_cli.core.plan import Action
     from labtech_cli.core.present import params_json, render
 
@@ -135,7 +137,7 @@ def task_rows(lab: Lab, prepared: Prepared, *, flat: bool = False) -> list[dict[
             "key": task._labtech_key,
         }
         if flat:
-            row = {**row, "key": task._labtech_key[:12], "task": render(task, 100)}
+            row = {**row, "task": render(task)} if whole else {**row, "key": row["key"][:12], "task": render(task, 100)}
         else:
             runs = plan.actions[number] is Action.RUN
             row = {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from labtech_cli.project.targets import Targets
 
 TargetsArgument = Annotated[
-    list[str], typer.Argument(metavar="TARGET", help="FILE.py:NAME, package.module:NAME, or an alias.")
+    list[str], typer.Argument(metavar="TARGET...", help="FILE.py:NAME, package.module:NAME, or an alias.")
 ]
 ParamOption = Annotated[
     list[str] | None,
@@ -53,24 +56,42 @@ def find_targets(
 ) -> Targets:
     """Import the modules and make the tasks. Code that runs a lab on import is refused meanwhile."""
     from labtech_cli.project.targets import resolve_targets
-    from labtech_cli.run import guard
 
-    guard.importing = ", ".join(texts)
     gc.disable()  # making many tasks at once is all growth: collecting finds nothing and costs a fifth
     try:
-        return resolve_targets(
-            texts,
-            params=params or (),
-            grids=grids or (),
-            aliases=config.targets,
-            base=Path.cwd(),
-            alias_base=config.root,
-        )
+        with importing(", ".join(texts)):
+            return resolve_targets(
+                texts,
+                params=params or (),
+                grids=grids or (),
+                aliases=config.targets,
+                base=Path.cwd(),
+                alias_base=config.root,
+            )
     finally:
-        guard.importing = None
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
         gc.enable()
+
+
+def import_module(name: str) -> ModuleType:
+    """The user's module that a file or dotted name stands for. Code that runs a lab on import is refused."""
+    from labtech_cli.project.modules import import_target_module
+
+    with importing(name):
+        return import_target_module(name, Path.cwd())
+
+
+@contextmanager
+def importing(what: str) -> Iterator[None]:
+    """While entered, no lab runs in this process: the user's modules are only looked at."""
+    from labtech_cli.run import guard
+
+    guard.importing = what
+    try:
+        yield
+    finally:
+        guard.importing = None
 
 
 def make_lab(config: Config, targets: Targets | None = None) -> Lab:
@@ -89,18 +110,29 @@ def data_stream(output: Path | None = None) -> Iterator[TextIO]:
     """Where data goes: a file, or the real stdout, while everything else that is printed goes to stderr.
 
     Descriptor 1 itself leads to stderr meanwhile, so that nothing a user's module or a library prints
-    is ever mixed with data. Nothing is written to `output` before there is something to write.
+    is ever mixed with data. `output` is written when all went well: an error leaves what it had.
     """
+    if output is not None and (output.is_dir() or not output.parent.is_dir()):
+        raise _unwritable(output, "is a directory" if output.is_dir() else "no such file or directory")
     sys.stdout.flush()
     real = os.dup(1)
     os.dup2(2, 1)
-    stream = _open(output, real)
+    encoding = sys.stdout.encoding or "utf-8"
+    stream: TextIO = io.StringIO()
+    if output is None:
+        stream = open(real, "w", encoding=encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115
     try:
         yield stream
         stream.flush()
-    except BrokenPipeError:  # the reader went away, as `| head` does: no error, but a status of its own
-        os.dup2(os.open(os.devnull, os.O_WRONLY), real)
-        raise typer.Exit(141) from None
+        if isinstance(stream, io.StringIO) and output is not None:
+            _write(stream.getvalue(), output)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), real)  # what is still in the buffers goes there
+        if isinstance(error, BrokenPipeError):  # the reader went away, as `| head` does: a status of its own
+            raise typer.Exit(141) from None
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+            raise ConfigError(f"stdout cannot be written: {str(error.strerror).lower()}") from None
+        raise
     finally:
         stream.close()
         sys.stdout.flush()
@@ -108,12 +140,12 @@ def data_stream(output: Path | None = None) -> Iterator[TextIO]:
         os.close(real)
 
 
-def _open(output: Path | None, real: int) -> TextIO:
-    if output is None:
-        return open(real, "w", encoding=sys.stdout.encoding or "utf-8", errors="backslashreplace", closefd=False)
+def _write(text: str, output: Path) -> None:
     try:
-        return open(output, "w", encoding="utf-8", errors="backslashreplace")
+        output.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise ConfigError(
-            f"--output {output}: {(error.strerror or str(error)).lower()}", hint="name a file in a folder that exists"
-        ) from None
+        raise _unwritable(output, (error.strerror or str(error)).lower()) from None
+
+
+def _unwritable(output: Path, reason: str) -> ConfigError:
+    return ConfigError(f"--output {output}: {reason}", hint="name a file in a folder that exists")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from labtech_cli.cli.options import FormatOption, JsonOption, OutputOption, chosen_format
-from labtech_cli.cli.shared import data_stream
+from labtech_cli.cli.shared import data_stream, import_module, importing
+from labtech_cli.errors import TargetError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 SCHEMA = "labtech.tasks/1"
@@ -29,18 +30,20 @@ def tasks(
     """
     chosen = chosen_format(format, json, ("table", "json"))
     with data_stream(output) as out:
-        from labtech_cli.project.modules import import_target_module
         from labtech_cli.project.offers import offers
         from labtech_cli.report.tables import write_json, write_rows
-        from labtech_cli.run import guard
 
-        guard.importing = module
-        try:
-            found = offers(import_target_module(module, Path.cwd()))
-            names = [offer.name for offer in found if offer.kind == "task type"]
-            types = [describe_type(_attribute(module, name)) for name in names]
-        finally:
-            guard.importing = None
+        place, colon, _ = module.partition(":")
+        if colon:
+            raise TargetError(f"'{module}' is a target, not a module", hint=f"write: labtech tasks {place}")
+        imported = import_module(module)
+        with importing(module):
+            found = offers(imported)
+            types = [
+                describe_type(functools.reduce(getattr, offer.name.split("."), imported))
+                for offer in found
+                if offer.kind == "task type"
+            ]
         if chosen == "json":
             others = [dataclasses.asdict(offer) for offer in found]
             write_json({"schema": SCHEMA, "module": module, "types": types, "targets": others}, out)
@@ -54,15 +57,6 @@ def tasks(
         if rows:
             out.write("\n" if types else "")
             write_rows(rows, None, "table", out, schema=SCHEMA, key="targets")
-
-
-def _attribute(module: str, name: str) -> Any:
-    from labtech_cli.project.modules import import_target_module
-
-    value: Any = import_target_module(module, Path.cwd())
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value
 
 
 def describe_type(cls: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import xxhash
 
 from labtech_cli.errors import CacheError, DamagedResult
 
+_PIECE = 1 << 20
 INLINE_MAX = 64 * 1024  # a row of 64 KB costs about as much as a file; smaller ones cost far less
 
 
@@ -47,18 +48,20 @@ class Stored(NamedTuple):
         return all([blob.data is not None for blob in self.blobs])
 
 
-def digest(data: bytes | memoryview | mmap.mmap) -> str:
+def digest(data: bytes | memoryview) -> str:
     """The checksum of a part: XXH3, 128 bits, against damage (not against an attacker)."""
     return str(xxhash.xxh3_128_hexdigest(data))
 
 
 def file_digest(path: str) -> str:
-    """The checksum of a file, read through the page cache without a copy."""
-    with open(path, "rb") as handle:
-        if os.fstat(handle.fileno()).st_size == 0:
-            return digest(b"")
-        with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as view:
-            return digest(view)
+    """The checksum of a file, read in pieces: mapping it would count as memory of this process."""
+    found = xxhash.xxh3_128()
+    buffer = bytearray(_PIECE)
+    view = memoryview(buffer)
+    with open(path, "rb", buffering=0) as handle:
+        while size := handle.readinto(buffer):
+            found.update(view[:size])
+    return str(found.hexdigest())
 
 
 def check_name(name: str) -> str:
@@ -76,18 +79,25 @@ class Part(io.BufferedIOBase):
         self._folder = folder
         self._file: Any = io.BytesIO()
         self._path: str | None = None
+        self._digest: Any = None
+        """Of what was written to the file, as long as it was written from beginning to end."""
 
     def write(self, data: Any) -> int:
         view = memoryview(data)
         if self._path is None and self._file.tell() + view.nbytes > INLINE_MAX:
             self._roll_over()
         self._file.write(view)
+        if self._digest is not None:
+            self._digest.update(view)
         return view.nbytes
 
     def _roll_over(self) -> None:
         self._path = os.path.join(self._folder.make(), self.name)
         file = open(self._path, "w+b")  # noqa: SIM115 - closed by close()
-        file.write(self._file.getbuffer())
+        start = self._file.getvalue()
+        file.write(start)
+        if self._file.tell() == len(start):
+            self._digest = xxhash.xxh3_128(start)
         file.seek(self._file.tell())
         self._file = file
 
@@ -99,13 +109,15 @@ class Part(io.BufferedIOBase):
             else:
                 self._file.close()
                 size = os.path.getsize(self._path)
-                self._folder.add(Blob(self.name, size, file_digest(self._path), None, self._path))
+                found = file_digest(self._path) if self._digest is None else self._digest.hexdigest()
+                self._folder.add(Blob(self.name, size, str(found), None, self._path))
         super().close()
 
     def read(self, size: int | None = -1) -> bytes:
         return bytes(self._file.read(size))
 
     def seek(self, offset: int, whence: int = 0) -> int:
+        self._digest = None
         return int(self._file.seek(offset, whence))
 
     def tell(self) -> int:

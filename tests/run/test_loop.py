@@ -12,7 +12,7 @@ from runner_kit import Log, execute, make_lab
 from sample_tasks import After, Fails, Number
 
 from labtech_cli.core.events import Active, Outcome, TaskFinished, TaskOutput, TaskStarted, Warned
-from labtech_cli.errors import StorageError
+from labtech_cli.errors import RunnerError, StorageError
 from labtech_cli.lab import Lab
 from labtech_cli.run.loop import Rules, describe_death
 from labtech_cli.run.runner import Died, Output, Report, Returned, Runner, RunnerBackend, Setting, Work
@@ -112,6 +112,30 @@ def test_output_belongs_to_its_task_and_its_tail_to_its_failure(tmp_path: Path) 
 )
 def test_a_death_is_described_by_its_signal_or_exit_code(code: int | None, words: str) -> None:
     assert words in describe_death(Died(0, 1, code)).message
+
+
+class Closing(Log):
+    """Counts how often it was closed."""
+
+    closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_reporters_are_closed_once_also_when_a_runner_cannot_start(tmp_path: Path) -> None:
+    class Broken(Scripted):
+        def start(self, setting: Setting) -> None:
+            raise RunnerError("no workers today")
+
+    log, runner = Closing(), Broken()
+    lab = lab_with(tmp_path, runner)
+    with pytest.raises(RunnerError, match="no workers today"):
+        lab.execute(lab.prepare([Number(1)]), [log])
+    assert (log.closed, runner.closed) == (1, 1)
+    lab.runner = "serial"
+    lab.execute(lab.prepare([Number(1)]), [log])
+    assert log.closed == 2
 
 
 class Refuses(LocalStorage):

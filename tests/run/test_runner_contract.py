@@ -247,7 +247,7 @@ def test_joblib_inside_a_task_neither_hangs_nor_leaves_processes(tmp_path: Path,
 
 @each_runner
 def test_deep_and_wide_graphs_run(tmp_path: Path, runner: str) -> None:
-    deep = chain(300 if runner in ("fork-per-task", "spawn") else 3_000)
+    deep = chain(300 if runner == "fork-per-task" else 3_000)
     wide = ladder(20 if runner == "fork-per-task" else 200)
     result, _ = execute(make_lab(tmp_path, runner), [deep, *wide])
     assert result.result(deep) == deep.value + 1 and result.exit_code == 0

@@ -1,0 +1,101 @@
+"""The workloads as labtech tasks. Copied into the scratch folder of each run."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+import labtech_cli as labtech
+
+
+@labtech.task
+class Double:
+    n: int
+
+    def run(self) -> int:
+        return self.n * 2
+
+
+@labtech.task
+class Node:
+    n: int
+    deps: tuple[Any, ...] = ()
+
+    def run(self) -> int:
+        return (self.n + sum([dep.result for dep in self.deps])) % 1000
+
+
+@labtech.task
+class Sleep:
+    n: int
+    milliseconds: int
+    deps: tuple[Any, ...] = ()
+
+    def run(self) -> int:
+        time.sleep(self.milliseconds / 1000)
+        return self.n
+
+
+@labtech.task
+class Array:
+    megabytes: int
+
+    def run(self) -> Any:
+        import numpy as np
+
+        return np.ones(self.megabytes * 131_072)
+
+
+@labtech.task
+class Mean:
+    n: int
+    array: Array
+
+    def run(self) -> float:
+        return float(self.array.result.mean())
+
+
+def flat(n: int = 10_000) -> list[Double]:
+    return [Double(number) for number in range(n)]
+
+
+def chain(n: int = 10_000) -> Node:
+    last = Node(0)
+    for number in range(1, n):
+        last = Node(number, (last,))
+    return last
+
+
+def ladder(levels: int = 1_000) -> list[Node]:
+    left, right = Node(0), Node(1)
+    for level in range(1, levels):
+        left, right = Node(2 * level, (left, right)), Node(2 * level + 1, (left, right))
+    return [left, right]
+
+
+def layered(width: int = 200, layers: int = 10) -> list[Node]:
+    chosen = random.Random(1)
+    layer = [Node(number) for number in range(width)]
+    for level in range(1, layers):
+        layer = [Node(level * width + number, tuple(chosen.sample(layer, 5))) for number in range(width)]
+    return layer
+
+
+def consumers(megabytes: int = 400, n: int = 16) -> list[Mean]:
+    array = Array(megabytes)
+    return [Mean(number, array) for number in range(n)]
+
+
+def heavy_tailed(n: int = 200, length: int = 20) -> list[Sleep]:
+    """Sleeps of 5 ms to 1 s, many short and few long, and a chain of 20 of 100 ms each."""
+    chosen = random.Random(2)
+    tasks = [Sleep(number, min(1000, int(5 * chosen.paretovariate(0.9)))) for number in range(n)]
+    link = Sleep(n, 100)
+    for number in range(n + 1, n + length):
+        link = Sleep(number, 100, (link,))
+    return [*tasks, link]
+
+
+def three() -> list[Double]:
+    return flat(3)
