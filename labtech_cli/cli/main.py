@@ -160,7 +160,7 @@ def _open_closed_streams() -> None:
             null = os.open(os.devnull, os.O_RDWR)
             if null != number:
                 os.dup2(null, number)
-            setattr(sys, name, open(number, mode, closefd=False))
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
 
 
 def _drop_stdout() -> None:

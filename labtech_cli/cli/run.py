@@ -127,7 +127,8 @@ def show_results(done: RunResult, tasks: Sequence[Any], out: TextIO, most: int |
 def _reporters(progress: str, out: TextIO | None, events: Path | None) -> tuple[list[Any], list[Any]]:
     from labtech_cli.report.progress import make_progress
 
-    rerun = " ".join(["labtech", *map(shlex.quote, sys.argv[1:])])
+    again = [item for item in sys.argv[1:] if item not in ("-B", "--rerun", "--rerun-targets")]
+    rerun = " ".join(["labtech", *map(shlex.quote, again)])
     readers: list[Any] = [make_progress(progress, sys.stderr, rerun_command=rerun)]  # type: ignore[arg-type]
     writers: list[Any] = []
     if out is not None or events is not None:

@@ -15,7 +15,7 @@ from labtech_cli.report import words
 from labtech_cli.report.base import Reporter
 from labtech_cli.report.frame import cut, frame, oldest, room
 from labtech_cli.report.summary import LogCommand, Tally, ending, failure_line, warning_lines
-from labtech_cli.report.usage import Usage
+from labtech_cli.report.usage import Usage, Use
 
 SETTLED = 0.5  # seconds a task runs before its use of the machine is worth a look
 MOST_PIECES = 2_000  # lines printed between two frames; a flood of output would hold up the run
@@ -68,8 +68,14 @@ class LiveReporter(Reporter):
         width, height = self._console.size
         running = active()
         shown = oldest(running, room(height))
-        self._usage.sample(now, [item.pid for item in shown if item.pid is not None and now - item.started > SETTLED])
-        self._live.update(Group(*frame(self._tally, now, running, self._usage.of, width, height)))
+        settled = {item.pid for item in shown if item.pid is not None and now - item.started > SETTLED}
+        self._usage.sample(now, settled)
+
+        def use(pid: int | None) -> Use | None:
+            """Not what the worker used for the task before."""
+            return self._usage.of(pid) if pid in settled else None
+
+        self._live.update(Group(*frame(self._tally, now, running, use, width, height)))
         self._live.start()
         self._print_above()
         self._live.refresh()

@@ -259,7 +259,7 @@ class Loop:
         for number, active in self.runner.active():
             if number not in self._started and time.time() - active.started > _IDLE_SECONDS / 2:
                 self._start_event(number, active.started, active.worker)
-        self.sinks.tick(now, lambda: [active for _, active in self.runner.active()])
+        self.sinks.tick(time.time(), lambda: [active for _, active in self.runner.active()])
 
 
 def describe_death(report: Died) -> Failure:

@@ -20,6 +20,7 @@ from typing import Any
 
 from labtech_cli.core.events import Active
 from labtech_cli.core.flat import pack
+from labtech_cli.errors import RunnerError
 from labtech_cli.run.board import Board
 from labtech_cli.run.runner import Died, Note, Output, Report, Returned, Runner, Setting, Work
 from labtech_cli.run.serve import Batch, Setup
@@ -30,6 +31,7 @@ from labtech_cli.run.worker import Input, Outcome
 MAX_BATCH = 64
 BATCH_SECONDS = 0.02
 HELD_BYTES = 64 << 20  # inputs a worker keeps for later tasks
+_MOST_IDLE_DEATHS = 10
 _GRACE_SECONDS = 2.0
 
 
@@ -47,6 +49,7 @@ class _Worker:
         "queued",
         "slot",
         "types",
+        "used",
     )
 
     def __init__(self, slot: int, pid: int, channel: Channel, size: int) -> None:
@@ -58,6 +61,7 @@ class _Worker:
         self.types: dict[type, int] = {}
         self.held: OrderedDict[int, int] = OrderedDict()
         self.held_bytes = 0
+        self.used = False  # whether it has been given any work
 
     @property
     def load(self) -> int:
@@ -75,6 +79,7 @@ class ProcessRunner(Runner):
         self._board: Board | None = None
         self._starter: Starter
         self._reports: list[Report] = []
+        self._idle_deaths = 0
 
     def start(self, setting: Setting) -> None:
         self._graph = setting.graph
@@ -215,7 +220,16 @@ class ProcessRunner(Runner):
         if worker.in_flight:
             self._reports.append(Returned(tuple(worker.in_flight)))
         if not self._single_use:
-            self._hire(worker.slot)
+            self._replace(worker, exit_code)
+
+    def _replace(self, worker: _Worker, exit_code: int | None) -> None:
+        self._idle_deaths = 0 if worker.used else self._idle_deaths + 1
+        if self._idle_deaths > _MOST_IDLE_DEATHS:
+            raise RunnerError(
+                f"worker processes end before they take any work (the last with exit code {exit_code})",
+                hint="a module may end the process on import; the runner 'serial' shows what happens",
+            )
+        self._hire(worker.slot)
 
     def _let_go(self, worker: _Worker) -> None:
         self._selector.unregister(worker.channel.sock)
@@ -265,6 +279,7 @@ class ProcessRunner(Runner):
             batch.work.append((work.number, work.attempt, tuple(work.inputs), bool(self._feeds[work.number])))
         self._forget(worker, batch)
         worker.queued = []
+        worker.used = True
         worker.channel.post(batch)
         self._watch(worker)
 

@@ -21,6 +21,7 @@ from labtech_cli.core.present import flatten, params_json, render
 from labtech_cli.errors import LabtechError
 from labtech_cli.run.worker import Tracker
 
+_RETRIES = "2"  # a server that is away must not hold up the run for minutes, as MLflow's default of 7 does
 _MOST_PARAMS = 100  # what one request may carry
 _MOST_CHARS = 6000  # of a parameter's value
 _SQLITE_WAIT_MS = 120_000  # writers of one SQLite store wait for each other instead of failing
@@ -40,6 +41,7 @@ class Tracking:
         Where the store cannot be reached, tasks log into a store in the folder `scratch` that goes
         with the run, so that `mlflow.log_*` in a task does not fail.
         """
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _RETRIES)
         import mlflow
 
         _patient_sqlite()
@@ -133,6 +135,7 @@ class RunTracker(Tracker):
             self._close(mlflow, run_id, status)
 
     def _configure(self) -> Any:
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _RETRIES)
         import mlflow
 
         if not self._ready:

@@ -28,6 +28,7 @@ from labtech_cli.store import formats
 from labtech_cli.store.blobs import Stored, verify
 
 _MAX_TRACEBACK = 32_768
+_NOTHING = nullcontext()
 _OURS = __file__.rpartition("run")[0]
 in_task = False
 """Whether this process is a worker: a Lab must not be used here."""
@@ -153,16 +154,15 @@ def execute(
     here.in_task = True
     try:
         kind = type(task).__labtech__
-        if kind.mlflow_run:
-            with desk.tracker.around(task, number, attempt):
-                result = task.run()
-        else:
+        with desk.tracker.around(task, number, attempt) if kind.mlflow_run else _NOTHING:
             result = task.run()
-        duration = time.perf_counter() - clock
-        if desk.keep_values and kind.keeps_nothing:
-            value = result
-        else:
-            stored, failure = _save(task, result, desk)
+            duration = time.perf_counter() - clock
+            if desk.keep_values and kind.keeps_nothing:
+                value = result
+            else:
+                stored = _save(task, result, desk)
+    except _NotSaved as error:
+        failure = error.failure
     except BaseException as error:  # KeyboardInterrupt and SystemExit of a task are its failure, too
         failure = describe_failure(error)
     finally:
@@ -177,13 +177,21 @@ def execute(
     return Outcome(number, started_at, duration, peak_memory(), stored, value, failure, params)
 
 
-def _save(task: Any, result: Any, desk: Desk) -> tuple[Stored | None, Failure | None]:
+class _NotSaved(Exception):
+    """A result could not be saved; raised so that what is wrapped around the task learns of it, too."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def _save(task: Any, result: Any, desk: Desk) -> Stored:
     try:
-        return formats.save(task, result, desk.spool), None
+        return formats.save(task, result, desk.spool)
     except BaseException as error:
         cache = formats.format_of(type(task).__labtech__)
         what = f"the result of type '{type(result).__name__}' cannot be saved by {cache!r}: {_message(error)}"
-        return None, Failure("CacheError", what, describe_failure(error).traceback)
+        raise _NotSaved(Failure("CacheError", what, describe_failure(error).traceback)) from None
 
 
 def describe_failure(error: BaseException) -> Failure:
@@ -203,11 +211,11 @@ def describe_failure(error: BaseException) -> Failure:
 
 
 def _trim(error: BaseException) -> Any:
-    """The traceback from the first frame outside this package on; all of it where there is none."""
+    """The traceback from the first frame outside this package on; none where there is no such frame."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OURS):
         trace = trace.tb_next
-    return trace or error.__traceback__
+    return trace
 
 
 def _text(error: BaseException) -> str:

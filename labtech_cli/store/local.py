@@ -20,16 +20,15 @@ import sqlite3
 import uuid
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from labtech_cli.errors import CacheError, DamagedResult, StorageError
+from labtech_cli.errors import CacheError, DamagedResult
 from labtech_cli.store.blobs import Blob, Stored, check_name
-from labtech_cli.store.schema import INSERT, INSERT_TIMING, SCHEMA, SCHEMA_VERSION, statements, sweep
+from labtech_cli.store.database import Database
+from labtech_cli.store.schema import INSERT, INSERT_TIMING, remove_own
 from labtech_cli.store.storage import Record, Row, Storage, Timings, TypeStats
 
-_BUSY_SECONDS = 60.0
 _MANY = 500  # parameters of one statement
 
 
@@ -38,30 +37,28 @@ class LocalStorage(Storage):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(os.path.abspath(os.path.expanduser(path)))
-        self._database: sqlite3.Connection | None = None
-        self._pid = 0
-        self._writable = False
+        self._database = Database(self.path)
         self._spool: str | None = None
 
     def describe(self) -> str:
         return str(self.path)
 
     def check_writable(self) -> None:
-        self._connect(write=True)
+        self._database.connect(write=True)
 
     def spool(self) -> str:
-        self._connect(write=True)
+        self._database.connect(write=True)
         if self._spool is None:
             self._spool = str(self.path / "spool" / f"{os.getpid()}.{uuid.uuid4().hex[:8]}")
             os.makedirs(self._spool)
-            weakref.finalize(self, _remove_spool, self._spool, os.getpid())
+            weakref.finalize(self, remove_own, self._spool, os.getpid())
         return self._spool
 
     def present(self) -> dict[str, float]:
-        return dict(self._select("SELECT key, duration FROM task WHERE format IS NOT NULL"))
+        return dict(self._database.select("SELECT key, duration FROM task WHERE format IS NOT NULL"))
 
     def timings(self) -> Timings:
-        rows = self._select("SELECT key, type, duration FROM task")
+        rows = self._database.select("SELECT key, type, duration FROM task")
         by_key: dict[str, float] = {}
         sums: dict[str, tuple[int, float]] = {}
         for key, kind, duration in rows:
@@ -74,7 +71,7 @@ class LocalStorage(Storage):
         moved: list[tuple[str, Path]] = []
         try:
             placed = [self._place(record, moved) for record in records]
-            with self._transaction() as database:
+            with self._database.transaction() as database:
                 old = self._folders(database, [record.key for record in records if record.stored])
                 self._insert(database, records, placed)
         except BaseException:
@@ -112,9 +109,11 @@ class LocalStorage(Storage):
                 "SELECT key, format, parts, bytes FROM task LEFT JOIN data USING (id) "
                 f"WHERE format IS NOT NULL AND key IN ({marks})"
             )
-            for key, form, parts, data in self._select(query, some):
+            for key, form, parts, data in self._database.select(query, some):
                 try:
-                    found[key] = Stored(form, self._read_parts(parts, data or b""))
+                    found[key] = Stored(
+                        form, self._read_parts(parts, data if isinstance(data, bytes) else str(data or "").encode())
+                    )
                 except (CacheError, ValueError):  # such a name is not followed: the result counts as damaged
                     found[key] = Stored(form, (Blob("the list of its files", 0, "", None, ""),))
         return found
@@ -122,15 +121,15 @@ class LocalStorage(Storage):
     def rows(self, keys: Iterable[str] | None = None) -> Iterator[Row]:
         columns = "SELECT key, type, code_version, params, format, started_at, duration, size FROM task"
         if keys is None:
-            for row in self._select(f"{columns} WHERE format IS NOT NULL ORDER BY started_at, id"):
+            for row in self._database.select(f"{columns} WHERE format IS NOT NULL ORDER BY started_at, id"):
                 yield Row(*row)
             return
         for key in keys:
-            for row in self._select(f"{columns} WHERE format IS NOT NULL AND key = ?", (key,)):
+            for row in self._database.select(f"{columns} WHERE format IS NOT NULL AND key = ?", (key,)):
                 yield Row(*row)
 
     def described(self) -> dict[str, tuple[str, str | None, str]]:
-        rows = self._select("SELECT key, type, code_version, params FROM task")
+        rows = self._database.select("SELECT key, type, code_version, params FROM task")
         return {key: (kind, version, params) for key, kind, version, params in rows}
 
     def stats(self) -> list[TypeStats]:
@@ -138,13 +137,13 @@ class LocalStorage(Storage):
             "SELECT type, count(*), sum(size), sum(duration), min(started_at), max(started_at) "
             "FROM task WHERE format IS NOT NULL GROUP BY type ORDER BY type"
         )
-        return [TypeStats(*row) for row in self._select(query)]
+        return [TypeStats(*row) for row in self._database.select(query)]
 
     def remove(self, keys: Sequence[str]) -> int:
-        if not keys or not self._exists():
+        if not keys or not self._database.exists():
             return 0
         removed = 0
-        with self._transaction() as database:
+        with self._database.transaction() as database:
             folders = self._folders(database, keys)
             clear = "UPDATE task SET format = NULL, started_at = NULL, size = NULL, parts = NULL"
             for start in range(0, len(keys), _MANY):
@@ -170,9 +169,7 @@ class LocalStorage(Storage):
         self.remove([key])
 
     def close(self) -> None:
-        if self._database is not None and self._pid == os.getpid():
-            self._database.close()
-        self._database = None
+        self._database.close()
         if self._spool is not None:
             shutil.rmtree(self._spool, ignore_errors=True)
             self._spool = None
@@ -193,7 +190,7 @@ class LocalStorage(Storage):
                     os.replace(str(blob.path), self.path / home / blob.name)
                     moved.append((str(blob.path), self.path / home / blob.name))
                 except OSError as error:
-                    raise self._error(error) from None
+                    raise self._database.error(error) from None
             else:
                 inline.append(blob.data)
             lines.append(f"{blob.name}\t{blob.size}\t{blob.digest}\t{home if blob.data is None else ''}")
@@ -230,127 +227,9 @@ class LocalStorage(Storage):
                 folders.update(line.rpartition("\t")[2] for line in parts.split("\n"))
         return [folder for folder in folders if _is_home(folder)]
 
-    # -- the database ---------------------------------------------------------------------------
-
-    def _exists(self) -> bool:
-        if self.path.is_dir():
-            return (self.path / "labtech.db").exists()
-        if self.path.exists():
-            raise StorageError(
-                f"storage '{self.path}' is a file, not a folder",
-                hint="name a folder with --storage or [lab] storage",
-            )
-        return False
-
-    def _select(self, query: str, values: Sequence[object] = ()) -> list[Any]:
-        if not self._exists():
-            return []
-        try:
-            return self._connect(write=False).execute(query, tuple(values)).fetchall()
-        except sqlite3.Error as error:
-            if "no such table" in str(error):
-                return []  # its maker was killed before it wrote the tables; the next to write makes them
-            raise self._error(error) from None
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        database = self._connect(write=True)
-        try:
-            database.execute("BEGIN IMMEDIATE")
-            yield database
-            database.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise self._error(error) from None
-        finally:
-            if database.in_transaction:
-                database.execute("ROLLBACK")
-
-    def _connect(self, *, write: bool) -> sqlite3.Connection:
-        if self._database is not None and self._pid == os.getpid() and (self._writable or not write):
-            return self._database
-        if self._database is not None and self._pid == os.getpid():
-            self._database.close()
-        self._database = None  # another process's connection must not be touched after a fork
-        try:
-            if write:
-                self._make_folder()
-            self._database = self._open(write)
-        except (OSError, sqlite3.Error) as error:
-            raise self._error(error) from None
-        self._pid, self._writable = os.getpid(), write
-        return self._database
-
-    def _make_folder(self) -> None:
-        self._exists()
-        self.path.mkdir(parents=True, exist_ok=True)
-        if not os.access(self.path, os.W_OK | os.X_OK):
-            raise PermissionError(13, "Permission denied")
-        for name, text in (
-            (".gitignore", "*\n"),
-            ("CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n# results kept by labtech\n"),
-        ):
-            if not (self.path / name).exists():
-                (self.path / name).write_text(text)
-        sweep(self.path / "spool")
-
-    def _open(self, write: bool) -> sqlite3.Connection:
-        file = self.path / "labtech.db"
-        if write:
-            database = sqlite3.connect(file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        else:
-            database = self._open_to_read(file)
-        try:
-            self._set_up(database, write)
-        except BaseException:
-            database.close()
-            raise
-        return database
-
-    def _set_up(self, database: sqlite3.Connection, write: bool) -> None:
-        database.execute("PRAGMA recursive_triggers = ON")  # REPLACE fires the delete trigger
-        if write:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
-            database.execute("BEGIN IMMEDIATE")
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA_VERSION:
-            raise StorageError(
-                f"storage '{self.path}' was written by a newer labtech "
-                f"(format {version}; this one knows {SCHEMA_VERSION})",
-                hint="upgrade labtech, or choose another storage",
-            )
-        if write:
-            if version == 0:
-                for statement in statements(SCHEMA):
-                    database.execute(statement)
-            database.execute("COMMIT")
-
-    def _open_to_read(self, file: Path) -> sqlite3.Connection:
-        """Read without writing, also from a folder that cannot be written to."""
-        options = "mode=ro" if os.access(self.path, os.W_OK) else "mode=ro&immutable=1"
-        uri = f"{file.as_uri()}?{options}"
-        return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-
-    def _error(self, error: Exception) -> StorageError:
-        if isinstance(error, StorageError):
-            return error
-        reason = getattr(error, "strerror", None) or str(error)
-        hint = "check that the folder can be written to, or choose another with --storage"
-        if isinstance(error, sqlite3.DatabaseError) and "not a database" in reason:
-            hint = "the file labtech.db is damaged or not labtech's: move it away, or choose another storage"
-        elif "full" in reason or "No space" in reason:
-            hint = "make room on the disk; what was saved before is safe"
-        return StorageError(f"storage '{self.path}': {reason[:1].lower()}{reason[1:]}", hint=hint)
-
 
 def _is_home(folder: str) -> bool:
     """Whether this is the name of a result's folder, inside `results/`."""
     parts = folder.split("/")
     plain = all(part not in ("", ".", "..") and "\0" not in part for part in parts)
     return len(parts) == 3 and parts[0] == "results" and plain
-
-
-def _remove_spool(folder: str, pid: int) -> None:
-    """At the end of the process that made it, not of one that was forked from it."""
-    if os.getpid() == pid:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -47,6 +47,12 @@ def sweep(spool: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove_own(folder: str, pid: int) -> None:
+    """At the end of the process that made it, not of one that was forked from it."""
+    if os.getpid() == pid:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -142,9 +142,7 @@ class Cli:
     def read(self, name: str) -> str:
         return (self.folder / name).read_text(encoding="utf-8")
 
-    def __call__(
-        self, *arguments: str, env: Mapping[str, str | None] | None = None, cwd: Path | None = None
-    ) -> Ended:
+    def __call__(self, *arguments: str, env: Mapping[str, str | None] | None = None, cwd: Path | None = None) -> Ended:
         """`labtech` with these arguments, as a user would run it in the folder."""
         done = subprocess.run(
             [*COMMAND, *arguments],

@@ -85,13 +85,14 @@ def test_a_process_that_is_killed_between_two_steps_leaves_the_old_result(folder
         "after they are moved": "storage._place(record(storage, 'k', b'new', LARGE * 2), [])\n",
         "in the transaction": (
             "from contextlib import contextmanager\n"
-            "class Dying(LocalStorage):\n"
+            "from labtech_cli.store.database import Database\n"
+            "class Dying(Database):\n"
             "    @contextmanager\n"
-            "    def _transaction(self):\n"
-            "        with super()._transaction() as database:\n"
+            "    def transaction(self):\n"
+            "        with super().transaction() as database:\n"
             "            yield database\n"
             "            os.kill(os.getpid(), signal.SIGKILL)\n"
-            "storage = Dying(sys.argv[1])\n"
+            "storage._database = Dying(storage.path)\n"
             "storage.commit([record(storage, 'k', b'new', LARGE * 2)])\n"
         ),
     }[step]

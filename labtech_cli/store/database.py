@@ -1,0 +1,147 @@
+"""The SQLite database of a local storage: opened when used, never shared across a fork."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from labtech_cli.errors import StorageError
+from labtech_cli.store.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION, statements, sweep
+
+_BUSY_SECONDS = 60.0
+
+
+class Database:
+    """The database in a folder. Reading where there is none finds nothing and makes nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection: sqlite3.Connection | None = None
+        self._pid = 0
+        self._writable = False
+
+    def close(self) -> None:
+        if self._connection is not None and self._pid == os.getpid():
+            self._connection.close()
+        self._connection = None
+
+    def exists(self) -> bool:
+        if self.path.is_dir():
+            return (self.path / "labtech.db").exists()
+        if self.path.exists():
+            raise StorageError(
+                f"storage '{self.path}' is a file, not a folder",
+                hint="name a folder with --storage or [lab] storage",
+            )
+        return False
+
+    def select(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+        if not self.exists():
+            return []
+        try:
+            return self.connect(write=False).execute(query, tuple(values)).fetchall()
+        except sqlite3.Error as error:
+            if "no such table" in str(error):
+                return []  # its maker was killed before it wrote the tables; the next to write makes them
+            raise self.error(error) from None
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        database = self.connect(write=True)
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            yield database
+            database.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self.error(error) from None
+        finally:
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+
+    def connect(self, *, write: bool) -> sqlite3.Connection:
+        if self._connection is not None and self._pid == os.getpid() and (self._writable or not write):
+            return self._connection
+        if self._connection is not None and self._pid == os.getpid():
+            self._connection.close()
+        self._connection = None  # another process's connection must not be touched after a fork
+        try:
+            if write:
+                self._make_folder()
+            self._connection = self._open(write)
+        except (OSError, sqlite3.Error) as error:
+            raise self.error(error) from None
+        self._pid, self._writable = os.getpid(), write
+        return self._connection
+
+    def _make_folder(self) -> None:
+        self.exists()
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied")
+        for name, text in (
+            (".gitignore", "*\n"),
+            ("CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n# results kept by labtech\n"),
+        ):
+            if not (self.path / name).exists():
+                (self.path / name).write_text(text)
+        sweep(self.path / "spool")
+
+    def _open(self, write: bool) -> sqlite3.Connection:
+        file = self.path / "labtech.db"
+        if write:
+            database = sqlite3.connect(file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        else:
+            database = self._open_to_read(file)
+        try:
+            self._set_up(database, write)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _set_up(self, database: sqlite3.Connection, write: bool) -> None:
+        database.execute("PRAGMA recursive_triggers = ON")  # REPLACE fires the delete trigger
+        if write:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")
+            database.execute("BEGIN IMMEDIATE")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        (owner,) = database.execute("PRAGMA application_id").fetchone()
+        (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables and owner != APPLICATION_ID:
+            raise StorageError(
+                f"storage '{self.path}': its labtech.db belongs to another program",
+                hint="choose another storage, or move the file away",
+            )
+        if version > SCHEMA_VERSION:
+            raise StorageError(
+                f"storage '{self.path}' was written by a newer labtech "
+                f"(format {version}; this one knows {SCHEMA_VERSION})",
+                hint="upgrade labtech, or choose another storage",
+            )
+        if write:
+            if version == 0:
+                for statement in statements(SCHEMA):
+                    database.execute(statement)
+            database.execute("COMMIT")
+
+    def _open_to_read(self, file: Path) -> sqlite3.Connection:
+        """Read without writing, also from a folder that cannot be written to."""
+        options = "mode=ro" if os.access(self.path, os.W_OK) else "mode=ro&immutable=1"
+        uri = f"{file.as_uri()}?{options}"
+        return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+    def error(self, error: Exception) -> StorageError:
+        if isinstance(error, StorageError):
+            return error
+        reason = getattr(error, "strerror", None) or str(error)
+        hint = "check that the folder can be written to, or choose another with --storage"
+        if isinstance(error, sqlite3.DatabaseError) and "not a database" in reason:
+            hint = "the file labtech.db is damaged or not labtech's: move it away, or choose another storage"
+        elif "full" in reason or "No space" in reason:
+            hint = "make room on the disk; what was saved before is safe"
+        return StorageError(f"storage '{self.path}': {reason[:1].lower()}{reason[1:]}", hint=hint)
