@@ -12,7 +12,7 @@ from typing import Any
 
 from labtech_cli.core.flat import pack
 from labtech_cli.core.graph import Graph
-from labtech_cli.core.plan import Policy, make_plan
+from labtech_cli.core.plan import Action, Policy, make_plan
 from labtech_cli.core.present import render
 from labtech_cli.core.task import ResultMeta, attach, is_task, is_task_type, type_of
 from labtech_cli.errors import DamagedResult, LabError, RunInterrupted, TaskFailed, TaskNotFound
@@ -27,7 +27,7 @@ from labtech_cli.store import formats
 from labtech_cli.store.blobs import verify
 from labtech_cli.store.local import LocalStorage
 from labtech_cli.store.restore import Restorer
-from labtech_cli.store.storage import NullStorage, Storage
+from labtech_cli.store.storage import NullStorage, Storage, Timings
 
 
 @dataclass(slots=True)
@@ -124,10 +124,7 @@ class Lab:
         if done.failures and not self.continue_on_failure:
             task, failure = done.failures[0]
             raise TaskFailed(f"{render(task, 200)} failed: {failure}", hint=failure.traceback.strip() or None)
-        results = {}
-        for task in targets:
-            if done.has(task):
-                results[task] = done.result(task)
+        results = dict(done.results(targets))
         _attach_all(targets, done)
         return results
 
@@ -137,6 +134,8 @@ class Lab:
         policy = Policy(policy.rerun_all, policy.rerun_targets, self.storage.keeps)
         present = self.storage.present()
         plan = make_plan(graph, present, policy)
+        if not plan.counts[Action.RUN]:
+            return Prepared(plan, Timings(), [0.0] * len(graph), True, present, policy)
         timings = self.storage.timings()
         seconds = [timings.of(task) for task in graph.tasks]
         known = [value for value in seconds if value is not None]

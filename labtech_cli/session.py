@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import uuid
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ from labtech_cli.store.storage import Timings
 
 if TYPE_CHECKING:
     from labtech_cli.lab import Lab
+
+_AT_ONCE = 500  # results read from the storage at a time: bounds memory
 
 
 @dataclass(slots=True)
@@ -67,10 +70,13 @@ class RunResult:
     exit_code: int
     interrupted: bool
     _lab: Lab
+    _available: set[str] = field(default_factory=set)
+    """Keys of the targets that have a result."""
     _inputs: dict[str, Input] = field(default_factory=dict)
+    """Results that are kept nowhere else."""
 
     def has(self, task: Any) -> bool:
-        return task._labtech_key in self._inputs
+        return task._labtech_key in self._available
 
     def result(self, task: Any) -> Any:
         """A target's result, loaded anew at each call. Raises `TaskNotFound` for one that has none."""
@@ -78,6 +84,19 @@ class RunResult:
         if given is None:
             return self._lab.load(task)
         return given.value if given.stored is None else formats.load(task, given.stored)
+
+    def results(self, tasks: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+        """The tasks that have a result, with it; read from the storage many at a time."""
+        there = [task for task in tasks if self.has(task)]
+        for start in range(0, len(there), _AT_ONCE):
+            some = there[start : start + _AT_ONCE]
+            found = self._lab.storage.load([t._labtech_key for t in some if t._labtech_key not in self._inputs])
+            for task in some:
+                stored = found.get(task._labtech_key)
+                if stored is not None and _damage(stored) is None:
+                    yield task, formats.load(task, stored)
+                else:
+                    yield task, self.result(task)
 
     def result_meta(self, task: Any) -> ResultMeta:
         given = self._inputs.get(task._labtech_key)
@@ -114,8 +133,7 @@ class Session:
         loaded = plan.numbers(Action.LOAD)
         for number in loaded:
             self._emit(TaskFinished(self.run_id, time.time(), graph.tasks[number], Outcome.LOADED))
-        targets = set(graph.targets)
-        shelf = Shelf(graph, self.storage, runs, [number for number in targets if runs[number]])
+        shelf = Shelf(graph, self.storage, runs, [n for n in graph.targets if runs[n] and not self._keeps(n)])
         runner = make_runner(self.lab.runner, [graph.tasks[number] for number in plan.numbers(Action.RUN)], zygote)
         tracking: Tracking | None = None
         loop: Loop | None = None
@@ -172,35 +190,18 @@ class Session:
         code = interrupts.exit_status if interrupted else 1 if failures else 0
         if tracking is not None and (warning := tracking.end(code)):
             self._emit(Warned(self.run_id, time.time(), warning))
-        inputs = {}
+        available, inputs = set(), {}
         for number in graph.targets:
-            given = shelf.get(number)
-            if given is not None:
-                inputs[graph.tasks[number]._labtech_key] = given
-        inputs.update(self._load_targets(loaded))
+            key = graph.tasks[number]._labtech_key
+            if self.prepared.plan.actions[number] is Action.LOAD or (loop is not None and loop.done_well[number]):
+                available.add(key)
+                if (given := shelf.get(number)) is not None and not self._keeps(number):
+                    inputs[key] = given
         saved = sum(self.prepared.present.get(graph.tasks[number]._labtech_key, 0.0) for number in loaded)
         self._emit(
             RunFinished(self.run_id, time.time(), counts, code, time.monotonic() - self.began, saved, interrupted)
         )
-        return RunResult(self.run_id, counts, failures, code, interrupted, self.lab, inputs)
-
-    def _load_targets(self, loaded: list[int]) -> dict[str, Input]:
-        graph = self.prepared.plan.graph
-        wanted = set(graph.targets)
-        keys = [graph.tasks[number]._labtech_key for number in loaded if number in wanted]
-        if not keys:
-            return {}
-        stored = self.storage.load(keys)
-        meta = (
-            {row.key: row for row in self.storage.rows(keys)}
-            if len(keys) < 1000
-            else {row.key: row for row in self.storage.rows()}
-        )
-        return {
-            key: Input(stored[key], None, meta[key].started_at, meta[key].duration, True)
-            for key in keys
-            if key in stored and key in meta
-        }
+        return RunResult(self.run_id, counts, failures, code, interrupted, self.lab, available, inputs)
 
     def _verify_inputs(self) -> list[str]:
         """Check every result the plan would load; what is damaged is set aside and planned to run."""
@@ -208,7 +209,11 @@ class Session:
         while True:
             graph = self.prepared.plan.graph
             tasks = {graph.tasks[n]._labtech_key: graph.tasks[n] for n in self.prepared.plan.numbers(Action.LOAD)}
-            bad = [key for key, found in self.storage.load(list(tasks)).items() if _damage(found)]
+            keys = list(tasks)
+            bad: list[str] = []
+            for start in range(0, len(keys), _AT_ONCE):
+                found = self.storage.load(keys[start : start + _AT_ONCE])
+                bad.extend(key for key, stored in found.items() if _damage(stored) is not None)
             if not bad:
                 return messages
             for key in bad:
@@ -216,6 +221,11 @@ class Session:
                 self.prepared.present.pop(key, None)
                 messages.append(f"the result of {render(tasks[key], 100)} was damaged: set aside, computed again")
             self.prepared.plan = make_plan(graph, self.prepared.present, self.prepared.policy)
+
+    def _keeps(self, number: int) -> bool:
+        """Whether the storage keeps the result of a task."""
+        kind = type(self.prepared.plan.graph.tasks[number]).__labtech__
+        return self.storage.keeps and not kind.keeps_nothing
 
     def _schedule(self, runs: bytearray) -> Schedule:
         graph = self.prepared.plan.graph

@@ -36,6 +36,8 @@ MAY: dict[str, list[str]] = {
     "cache": ["store"],
     "storage": ["store"],
     "diagram": ["report.diagram"],
+    "exceptions": ["errors"],
+    "types": ["core", "run.runner", "store"],
     "cli": EVERYTHING,
     "__main__": EVERYTHING,
     "": EVERYTHING,

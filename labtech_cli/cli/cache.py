@@ -21,7 +21,7 @@ from labtech_cli.cli.options import (
     chosen_format,
     unknown_choice,
 )
-from labtech_cli.cli.shared import data_stream, find_targets, import_module, make_lab, read_config
+from labtech_cli.cli.shared import data_stream, find_targets, load_module, make_lab, read_config
 from labtech_cli.errors import ConfigError
 from labtech_cli.report.words import count, duration, size
 from labtech_cli.store.storage import Row
@@ -228,10 +228,10 @@ def stats(
 
 
 def _catalogue(config: Any, modules: Sequence[str] | None) -> Catalogue:
-    types = None
-    if modules:
-        types = types_of([import_module(name) for name in modules])
-    return Catalogue(make_lab(config).storage, types)
+    if not modules:
+        return Catalogue(make_lab(config).storage)
+    imported = [load_module(name) for name in modules]
+    return Catalogue(make_lab(config).storage, types_of(imported), [module.__name__ for module in imported])
 
 
 def _statuses(modules: Sequence[str] | None, stale: bool, current: bool, orphaned: bool) -> list[str]:

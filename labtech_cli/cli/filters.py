@@ -80,10 +80,11 @@ class Filters:
 class Catalogue:
     """A storage's listing, with parameters and, where the modules are at hand, statuses."""
 
-    def __init__(self, storage: Storage, types: dict[str, Any] | None = None) -> None:
+    def __init__(self, storage: Storage, types: dict[str, Any] | None = None, modules: Iterable[str] = ()) -> None:
         self.rows = list(storage.rows())
         self._storage = storage
         self._types = types
+        self._modules = {*modules, *map(module_of, types or ())}
         self._described: dict[str, tuple[str, str | None, str]] | None = None
 
     def status(self, row: Row) -> str:
@@ -92,9 +93,7 @@ class Catalogue:
             return "unknown"
         kind = self._types.get(row.type)
         if kind is None:
-            module = row.type.rpartition(".")[0]
-            known = any(name.rpartition(".")[0] == module for name in self._types)
-            return "orphaned" if known else "unknown"
+            return "orphaned" if module_of(row.type) in self._modules else "unknown"
         return "current" if row.code_version == kind.code_version else "stale"
 
     def as_json(self, row: Row) -> dict[str, Any]:
@@ -108,7 +107,7 @@ class Catalogue:
             "duration_seconds": row.duration,
             "size_bytes": row.size,
             "status": self.status(row),
-            "provenance": {"module": row.type.removesuffix(short(row.type)).rstrip("."), "format": row.format},
+            "provenance": {"module": module_of(row.type), "format": row.format},
         }
 
     def params(self, text: str, levels: int = INLINE_LEVELS) -> dict[str, Any]:
@@ -150,6 +149,11 @@ def short(type_name: str) -> str:
         if part[:1].isupper():
             return ".".join(parts[position:])
     return parts[-1]
+
+
+def module_of(type_name: str) -> str:
+    """The module part of a task type's name (see `short`)."""
+    return type_name.removesuffix(short(type_name)).rstrip(".")
 
 
 def is_key(text: str) -> bool:

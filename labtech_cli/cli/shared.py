@@ -74,7 +74,7 @@ def find_targets(
         gc.enable()
 
 
-def import_module(name: str) -> ModuleType:
+def load_module(name: str) -> ModuleType:
     """The user's module that a file or dotted name stands for. Code that runs a lab on import is refused."""
     from labtech_cli.project.modules import import_target_module
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from labtech_cli.cli.options import FormatOption, JsonOption, OutputOption, chosen_format
-from labtech_cli.cli.shared import data_stream, import_module, importing
+from labtech_cli.cli.shared import data_stream, load_module, importing
 from labtech_cli.errors import TargetError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -36,7 +36,7 @@ def tasks(
         place, colon, _ = module.partition(":")
         if colon:
             raise TargetError(f"'{module}' is a target, not a module", hint=f"write: labtech tasks {place}")
-        imported = import_module(module)
+        imported = load_module(module)
         with importing(module):
             found = offers(imported)
             types = [

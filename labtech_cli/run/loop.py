@@ -72,10 +72,15 @@ class Loop:
     counts: Counts = field(default_factory=Counts)
     failures: dict[int, Failure] = field(default_factory=dict)
     _started: dict[int, float] = field(default_factory=dict)
+    done_well: bytearray = field(init=False)
+    """1 for each task that succeeded, by number."""
     _notes: dict[int, Any] = field(default_factory=dict)
     _tails: dict[int, bytes] = field(default_factory=dict)
     _ticked: float = 0.0
     _level: int = 0
+
+    def __post_init__(self) -> None:
+        self.done_well = bytearray(len(self.graph))
 
     def run(self) -> None:
         """Until nothing runs and nothing more can start. Then every task has had its last event."""
@@ -189,6 +194,7 @@ class Loop:
         self.shelf.put(number, given, in_storage=kept)
         self.shelf.done(number)
         self.schedule.succeeded(number)
+        self.done_well[number] = 1
         self._finish(number, Outcome.SUCCEEDED, outcome)
 
     def _fail(self, number: int, failure: Failure, outcome: Ended | None) -> None:

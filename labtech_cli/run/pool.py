@@ -15,13 +15,13 @@ import signal
 import socket
 import sys
 import time
-from collections import OrderedDict
 from typing import Any
 
 from labtech_cli.core.events import Active
 from labtech_cli.core.flat import pack
 from labtech_cli.errors import RunnerError
 from labtech_cli.run.board import Board
+from labtech_cli.run.handle import WorkerHandle
 from labtech_cli.run.runner import Died, Note, Output, Report, Returned, Runner, Setting, Work
 from labtech_cli.run.serve import Batch, Setup
 from labtech_cli.run.starters import ForkStarter, SpawnStarter, Starter, ZygoteStarter
@@ -35,45 +35,12 @@ _MOST_IDLE_DEATHS = 10
 _GRACE_SECONDS = 2.0
 
 
-class _Worker:
-    """The parent's view of one worker process."""
-
-    __slots__ = (
-        "channel",
-        "held",
-        "held_bytes",
-        "in_flight",
-        "known",
-        "pid",
-        "pidfd",
-        "queued",
-        "slot",
-        "types",
-        "used",
-    )
-
-    def __init__(self, slot: int, pid: int, channel: Channel, size: int) -> None:
-        self.slot, self.pid, self.channel = slot, pid, channel
-        self.pidfd = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
-        self.in_flight: set[int] = set()
-        self.queued: list[Work] = []
-        self.known = bytearray(size)
-        self.types: dict[type, int] = {}
-        self.held: OrderedDict[int, int] = OrderedDict()
-        self.held_bytes = 0
-        self.used = False  # whether it has been given any work
-
-    @property
-    def load(self) -> int:
-        return len(self.in_flight)
-
-
 class ProcessRunner(Runner):
     """Runs tasks in worker processes. `method`: how they are started; `single_use`: one task each."""
 
     def __init__(self, method: str, *, single_use: bool = False, zygote: ZygoteStarter | None = None) -> None:
         self._method, self._single_use, self._zygote = method, single_use, zygote
-        self._workers: dict[int, _Worker] = {}
+        self._workers: dict[int, WorkerHandle] = {}
         self._selector = selectors.DefaultSelector()
         self._seconds = BATCH_SECONDS  # a smoothed duration of the last tasks
         self._board: Board | None = None
@@ -167,7 +134,7 @@ class ProcessRunner(Runner):
             worker.channel.sock.close()
         deadline = time.monotonic() + _GRACE_SECONDS
         for worker in list(self._workers.values()):
-            if not _ended_within(worker, deadline - time.monotonic()):
+            if not worker.ended_within(deadline - time.monotonic()):
                 self._signal(worker, signal.SIGKILL)
             self._starter.exit_code(worker.pid)
             self._signal(worker, signal.SIGKILL)  # what the task left running in its process group
@@ -182,7 +149,7 @@ class ProcessRunner(Runner):
 
     # -- workers ---------------------------------------------------------------------------------
 
-    def _hire(self, slot: int) -> _Worker:
+    def _hire(self, slot: int) -> WorkerHandle:
         assert self._board is not None
         self._board.write(slot, -1)
         ours, theirs = socket.socketpair()
@@ -190,7 +157,7 @@ class ProcessRunner(Runner):
             if isinstance(self._starter, ForkStarter):
                 self._starter.parent_ends.add(ours)
             pid = self._starter.start(slot, theirs)
-        worker = _Worker(slot, pid, Channel(ours), len(self._graph))
+        worker = WorkerHandle(slot, pid, Channel(ours), len(self._graph))
         if self._starter.shares_memory:
             worker.known = bytearray(b"\1") * len(self._graph)
         self._workers[slot] = worker
@@ -201,7 +168,7 @@ class ProcessRunner(Runner):
         self._watch(worker)
         return worker
 
-    def _bury(self, worker: _Worker) -> None:
+    def _bury(self, worker: WorkerHandle) -> None:
         """A worker ended: read what it still said, find which task died with it, and replace it."""
         self._read(worker)
         assert self._board is not None
@@ -222,7 +189,7 @@ class ProcessRunner(Runner):
         if not self._single_use:
             self._replace(worker, exit_code)
 
-    def _replace(self, worker: _Worker, exit_code: int | None) -> None:
+    def _replace(self, worker: WorkerHandle, exit_code: int | None) -> None:
         self._idle_deaths = 0 if worker.used else self._idle_deaths + 1
         if self._idle_deaths > _MOST_IDLE_DEATHS:
             raise RunnerError(
@@ -231,7 +198,7 @@ class ProcessRunner(Runner):
             )
         self._hire(worker.slot)
 
-    def _let_go(self, worker: _Worker) -> None:
+    def _let_go(self, worker: WorkerHandle) -> None:
         self._selector.unregister(worker.channel.sock)
         if isinstance(self._starter, ForkStarter):
             self._starter.parent_ends.discard(worker.channel.sock)
@@ -241,13 +208,13 @@ class ProcessRunner(Runner):
             os.close(worker.pidfd)
         del self._workers[worker.slot]
 
-    def _signal(self, worker: _Worker, number: int) -> None:
+    def _signal(self, worker: WorkerHandle, number: int) -> None:
         for send in (os.killpg, os.kill):  # before it has made its group, only the process is there
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 send(worker.pid, number)
                 return
 
-    def _watch(self, worker: _Worker) -> None:
+    def _watch(self, worker: WorkerHandle) -> None:
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.channel.pending else 0)
         if self._selector.get_key(worker.channel.sock).events != events:
             self._selector.modify(worker.channel.sock, events, worker)
@@ -257,7 +224,7 @@ class ProcessRunner(Runner):
     def _depth(self) -> int:
         return max(1, min(MAX_BATCH, int(BATCH_SECONDS / max(self._seconds, 1e-6))))
 
-    def _choose(self, work: Work) -> _Worker:
+    def _choose(self, work: Work) -> WorkerHandle:
         """The least busy worker; among those, one that holds the inputs already."""
         workers = self._workers.values()
         least = min([len(worker.in_flight) for worker in workers])
@@ -266,7 +233,7 @@ class ProcessRunner(Runner):
             return idle[0]
         return max(idle, key=lambda worker: sum([1 for need in work.inputs if need in worker.held]))
 
-    def _dispatch(self, worker: _Worker) -> None:
+    def _dispatch(self, worker: WorkerHandle) -> None:
         batch = Batch([], [], {}, [], [])
         for work in worker.queued:
             self._tell(worker, work.number, batch)
@@ -283,7 +250,7 @@ class ProcessRunner(Runner):
         worker.channel.post(batch)
         self._watch(worker)
 
-    def _tell(self, worker: _Worker, number: int, batch: Batch) -> None:
+    def _tell(self, worker: WorkerHandle, number: int, batch: Batch) -> None:
         """Add the rows of a task, and of those it holds, that the worker does not know."""
         index, wanted, stack = self._graph.index, [], [number]
         while stack:
@@ -306,12 +273,12 @@ class ProcessRunner(Runner):
                 found = [index[other._labtech_key] for other in nested]
             batch.rows.append((place, kind, item._labtech_version, item._labtech_key, values, found))
 
-    def _hold(self, worker: _Worker, number: int, given: Input) -> None:
+    def _hold(self, worker: WorkerHandle, number: int, given: Input) -> None:
         size = sum([blob.size for blob in given.stored.blobs if blob.data is not None]) if given.stored else 0
         worker.held[number] = size
         worker.held_bytes += size
 
-    def _forget(self, worker: _Worker, batch: Batch) -> None:
+    def _forget(self, worker: WorkerHandle, batch: Batch) -> None:
         """Let the worker drop the inputs that were used least recently, within the bound."""
         if worker.held_bytes <= HELD_BYTES and len(worker.held) <= 10_000:
             return
@@ -323,7 +290,7 @@ class ProcessRunner(Runner):
                 worker.held_bytes -= worker.held.pop(number)
                 batch.drop.append(number)
 
-    def _read(self, worker: _Worker) -> None:
+    def _read(self, worker: WorkerHandle) -> None:
         for messages in worker.channel.messages():
             for message in messages:
                 self._reports.append(message)
@@ -335,7 +302,7 @@ class ProcessRunner(Runner):
                 else:
                     assert type(message) in (Output, Note)
 
-    def _ended(self, worker: _Worker, outcome: Outcome) -> None:
+    def _ended(self, worker: WorkerHandle, outcome: Outcome) -> None:
         worker.in_flight.discard(outcome.number)
         if self._single_use:
             with contextlib.suppress(OSError):
@@ -347,12 +314,3 @@ class ProcessRunner(Runner):
         )
         if self._feeds[outcome.number] and outcome.stored is not None and outcome.stored.inline:
             self._hold(worker, outcome.number, Input(outcome.stored, None, 0.0, 0.0, True))
-
-
-def _ended_within(worker: _Worker, seconds: float) -> bool:
-    """Wait for a process to end, without taking its exit status."""
-    if worker.pidfd is None:
-        return False
-    import select
-
-    return bool(select.select([worker.pidfd], [], [], max(0.0, seconds))[0])

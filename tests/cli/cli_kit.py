@@ -152,6 +152,7 @@ class Cli:
             capture_output=True,
             text=True,
             encoding="utf-8",
+            errors="backslashreplace",
             timeout=SECONDS,
             check=False,
         )

@@ -50,7 +50,7 @@ def test_defaults_are_what_the_command_says() -> None:
         "maybe": None,
         "share": None,
         "path": None,
-        "several": [],
+        "several": None,
         "flag": False,
         "tri": None,
         "colour": Colour.RED,

@@ -102,7 +102,7 @@ def test_short_names_and_keys_and_durations() -> None:
         *(90, 900, 900, 7200, 604800, 604800, 5400)
     ]
     for text in ("7", "d", "-1d", "1y", ""):
-        with pytest.raises(ConfigError, match="--x .* is not a duration"):
+        with pytest.raises(ConfigError, match=r"--x .* is not a duration"):
             seconds_of(text, "--x")
 
 
@@ -113,5 +113,7 @@ def test_statuses_need_the_types() -> None:
     assert {Catalogue(Fixed()).status(item) for item in ROWS} == {"unknown"}
     catalogue = Catalogue(Fixed(), {"pkg.mod.Fit": Kind})
     assert [catalogue.status(item) for item in ROWS] == ["stale", "stale", "orphaned", "orphaned"]
+    empty = Catalogue(Fixed(), {}, ["pkg.mod"])
+    assert {empty.status(item) for item in ROWS} == {"orphaned"}
     assert catalogue.status(row("dddd", "Fit", {}, version="v2")) == "current"
     assert catalogue.status(Row("e", "other.Fit", None, "{}", "pickle", 0.0, 0.0, 0)) == "unknown"

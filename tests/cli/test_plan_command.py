@@ -12,6 +12,7 @@ def test_the_table_counts_by_type_and_the_totals_are_on_stderr(seen: Cli) -> Non
     done = seen("plan", "experiments.py:total").check()
     assert [line.split() for line in done.out.splitlines()] == [
         ["type", "run", "load", "untouched"],
+        ["Add", "0", "0", "4"],
         ["Total", "0", "1", "0"],
     ]
     assert "0 to run, 1 to load" in done.err
@@ -30,7 +31,7 @@ def test_json_has_every_task_with_action_reason_and_dependencies(lab: Cli) -> No
 
 def test_a_second_plan_has_estimates_and_only_loads_the_target(seen: Cli) -> None:
     document = seen("plan", "experiments.py:total", "--json").check().document()
-    assert document["counts"] == {"run": 0, "load": 1, "untouched": 0}
+    assert document["counts"] == {"run": 0, "load": 1, "untouched": 4}
     again = seen("plan", "experiments.py:total", "-B", "--json").check().document()
     assert again["counts"]["run"] == 5
     assert again["estimated_wall_seconds"] > 0
@@ -52,7 +53,7 @@ def test_a_new_code_version_is_the_reason(ran: Cli) -> None:
     assert document["counts"] == {"run": 1, "load": 4, "untouched": 0}
 
 
-def test_every_format_and_a_file(seen: Cli, tmp_path_factory: object) -> None:
+def test_every_format_and_a_file(seen: Cli) -> None:
     lines = seen("plan", "experiments.py:total", "-B", "--format", "jsonl").check().lines()
     whole = seen("plan", "experiments.py:total", "-B", "--json").check().document()
     assert [{**line, "schema": None} for line in lines] == [{"schema": None, **task} for task in whole["tasks"]]

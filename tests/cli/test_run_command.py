@@ -144,7 +144,8 @@ def test_settings_come_from_the_file_the_environment_and_the_command_line(lab: C
 def test_unicode_in_folders_files_names_and_parameters(cli: Cli) -> None:
     cli.write(
         "mëin ordner/実験.py",
-        "import labtech_cli as labtech\n@labtech.task\nclass Größe:\n    naïve: str\n    def run(self): return self.naïve * 2\n"
+        "import labtech_cli as labtech\n@labtech.task\nclass Größe:\n    naïve: str\n"
+        "    def run(self): return self.naïve * 2\n"
         "größe = Größe('日本 🎉')\n",
     )
     done = cli("run", "mëin ordner/実験.py:größe").check()
@@ -152,7 +153,7 @@ def test_unicode_in_folders_files_names_and_parameters(cli: Cli) -> None:
     done = cli("run", "mëin ordner/実験.py:Größe", "-p", "naïve=ä=ö", "--json").check()
     assert done.counts() == {"succeeded": 1}
     assert cli("cache", "ls", "Größe", "--where", "naïve=ä=ö", "--json").check().document()["results"]
-    ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     shown = cli("run", "mëin ordner/実験.py:größe", "-B", env=ascii_only)
     assert shown.code == 0 and shown.out.isascii() and shown.err.isascii(), shown.err
 
@@ -203,7 +204,7 @@ def test_the_run_id_says_when(lab: Cli) -> None:
 
 def test_nothing_but_the_storage_is_left_in_the_folder(lab: Cli) -> None:
     lab("run", "experiments.py:total").check()
-    left = {path.name for path in lab.folder.iterdir()}
-    assert left == {"experiments.py", "__pycache__", "labtech_storage", "ran.txt"}
+    left = {path.name for path in lab.folder.iterdir()} - {"__pycache__"}
+    assert left == {"experiments.py", "labtech_storage", "ran.txt"}
     spool = lab.folder / "labtech_storage" / "spool"
     assert not spool.exists() or not list(Path(spool).iterdir())

@@ -1,0 +1,142 @@
+"""Ctrl-C, SIGTERM and SIGKILL: what runs, what ends, with which status, and what is left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from cli_kit import Cli, finish, wait_until
+
+SLOW = """\
+import os, time
+import labtech_cli as labtech
+
+@labtech.task
+class Slow:
+    n: int
+    seconds: float
+    def run(self):
+        open(f"started.{os.getpid()}.{self.n}", "w").close()
+        time.sleep(self.seconds)
+        open(f"ended.{self.n}", "w").close()
+        return self.n
+
+def slow(seconds: float):
+    return [Slow(n, seconds) for n in range(6)]
+"""
+
+
+@pytest.fixture
+def slow(cli: Cli) -> Iterator[Cli]:
+    cli.write("slow.py", SLOW)
+    yield cli
+    for pid in workers(cli.folder):  # only where a test failed
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def started(folder: Path) -> list[Path]:
+    return list(folder.glob("started.*"))
+
+
+def workers(folder: Path) -> list[int]:
+    """The processes that ran tasks in a folder, as far as they live."""
+    found = []
+    for path in started(folder):
+        pid = int(path.name.split(".")[1])
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            if process.status() != psutil.STATUS_ZOMBIE and process.cwd() == str(folder):
+                found.append(pid)
+    return found
+
+
+def begin(cli: Cli, seconds: float, *options: str) -> object:
+    """A run of six tasks with two workers, of which two have started."""
+    process = cli.start("run", "slow.py:slow", "-p", f"seconds={seconds}", "-j", "2", *options)
+    wait_until(lambda: len(started(cli.folder)) >= 2, "two tasks have started")
+    return process
+
+
+def test_ctrl_c_once_lets_running_tasks_finish(slow: Cli) -> None:
+    process = begin(slow, 1.0)
+    process.send_signal(signal.SIGINT)
+    done = finish(process, 20).check(130)
+    assert "waiting for 2 running tasks; again to stop them" in done.err
+    assert done.out == ""
+    assert len(list(slow.folder.glob("ended.*"))) == 2
+    assert len(started(slow.folder)) == 2
+    assert "2 succeeded" in done.err and "4 cancelled" in done.err
+    assert slow("run", "slow.py:slow", "-p", "seconds=1.0", "--json", "-n").check().document()["counts"]["load"] == 2
+    assert workers(slow.folder) == []
+
+
+def test_ctrl_c_twice_stops_running_tasks(slow: Cli) -> None:
+    process = begin(slow, 60, "--json")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    done = finish(process, 20).check(130)
+    assert time.monotonic() - began < 5
+    assert done.counts() == {"cancelled": 6}
+    assert done.events()[-1]["interrupted"] is True
+    wait_until(lambda: workers(slow.folder) == [], "no worker is left", 5)
+
+
+@pytest.mark.parametrize("runner", ["process", "spawn", "thread"])
+def test_sigterm_stops_within_five_seconds(slow: Cli, runner: str) -> None:
+    process = begin(slow, 60, "--runner", runner)
+    began = time.monotonic()
+    process.terminate()
+    done = finish(process, 20).check(143)
+    assert time.monotonic() - began < 5
+    assert "Traceback" not in done.err
+    wait_until(lambda: workers(slow.folder) == [], "no worker is left", 5)
+    assert list(slow.folder.glob("ended.*")) == []
+
+
+@pytest.mark.parametrize("runner", ["process", "spawn", "fork-per-task"])
+def test_no_process_outlives_a_command_that_is_killed(slow: Cli, runner: str) -> None:
+    process = begin(slow, 60, "--runner", runner)
+    family = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
+    assert family
+    process.kill()
+    finish(process, 20)
+    wait_until(lambda: not any(alive(pid) for pid in family), "no process is left", 10)
+    again = slow("run", "slow.py:slow", "-p", "seconds=0.01", "--json", "--runner", runner).check()
+    assert again.counts() == {"succeeded": 6}
+    assert not list((slow.folder / "labtech_storage" / "spool").glob("*/*"))
+
+
+def alive(pid: int) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def test_a_killed_worker_fails_its_task_alone(slow: Cli) -> None:
+    process = begin(slow, 1.5, "-k", "--json")
+    os.kill(workers(slow.folder)[0], signal.SIGKILL)
+    done = finish(process, 30).check(1)
+    assert done.counts() == {"failed": 1, "succeeded": 5}
+    (failed,) = [event for event in done.events() if event.get("outcome") == "failed"]
+    assert failed["error"]["kind"] == "TaskDied" and "SIGKILL" in failed["error"]["message"]
+    assert workers(slow.folder) == []
+
+
+def test_an_interrupt_while_modules_are_imported_ends_at_once(cli: Cli) -> None:
+    cli.write("waits.py", 'open("importing", "w").close()\nimport time\ntime.sleep(60)\n')
+    process = cli.start("run", "waits.py:x")
+    wait_until(lambda: (cli.folder / "importing").exists(), "the module is imported")
+    family = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
+    process.send_signal(signal.SIGINT)
+    done = finish(process, 10).check(130)
+    assert done.err == "interrupted\n"
+    wait_until(lambda: not any(alive(pid) for pid in family), "no process is left", 10)
