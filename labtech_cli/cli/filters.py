@@ -88,7 +88,12 @@ class Catalogue:
         self._described: dict[str, tuple[str, str | None, str]] | None = None
 
     def status(self, row: Row) -> str:
-        """`current`, `stale` (another code_version) or `orphaned` (no such type); `unknown` without modules."""
+        """`current`, `stale` (another code_version) or `orphaned` (no such type); `unknown` without modules.
+
+        `damaged` is a result whose description cannot be read.
+        """
+        if not self._readable(row.params):
+            return "damaged"
         if self._types is None:
             return "unknown"
         kind = self._types.get(row.type)
@@ -118,10 +123,20 @@ class Catalogue:
             shown = {"type": short(kind), "key": key}
             return {**shown, "params": self.params(params, levels - 1)} if levels > 0 and params else shown
 
-        return present_params(text, inline)
+        return present_params(text, inline) if self._readable(text) else {}
+
+    def _readable(self, text: str) -> bool:
+        """Whether parameters are as `core.codec` writes them; in a damaged or foreign entry they are not."""
+        try:
+            present_params(text, str)
+        except (ValueError, TypeError, AttributeError, LookupError):
+            return False
+        return True
 
     def parameter(self, row: Row, path: Sequence[str]) -> Any:
         """The value at a dotted path, followed into nested tasks; a marker of its own where there is none."""
+        if not self._readable(row.params):
+            return _MISSING
         value: Any = json.loads(row.params)
         for name in path:
             if isinstance(value, dict) and "$task" in value:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from labtech_cli.cli.options import FormatOption, JsonOption, OutputOption, chosen_format
-from labtech_cli.cli.shared import data_stream, load_module, importing
+from labtech_cli.cli.shared import data_stream, importing, load_module
 from labtech_cli.errors import TargetError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)

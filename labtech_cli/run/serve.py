@@ -82,7 +82,8 @@ class Server:
 
     def serve(self) -> None:
         """Until the parent closes the socket."""
-        setup = wire.receive(self._sock)
+        inbox = wire.Inbox(self._sock)
+        setup = inbox.receive()
         if setup is None:
             return
         sys.path[:] = setup.path
@@ -96,7 +97,7 @@ class Server:
         gc.set_threshold(50_000, 20, 50)  # tasks and messages are no cyclic garbage
         threading.Thread(target=self._pulse, name="labtech-pulse", daemon=True).start()
         with logging_to_stderr():
-            while (batch := wire.receive(self._sock)) is not None:
+            while (batch := inbox.receive()) is not None:
                 self._accept(batch)
                 self._work_off(desk)
 

@@ -23,24 +23,42 @@ def send(sock: socket.socket, message: Any) -> None:
     sock.sendall(encode(message))
 
 
-def receive(sock: socket.socket) -> Any:
-    """The next message; None when the other end is gone."""
-    head = _exactly(sock, _HEAD.size)
-    data = _exactly(sock, _HEAD.unpack(head)[0]) if head else b""
-    return pickle.loads(data) if data else None
+class Inbox:
+    """The worker's end for reading: waits for the next message, in as few system calls as there can be."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._data = bytearray()
+        self._found: deque[Any] = deque()
+
+    def receive(self) -> Any:
+        """The next message; None when the other end is gone."""
+        while not self._found:
+            try:
+                part = self._sock.recv(_CHUNK)
+            except ConnectionError:
+                part = b""
+            if not part:
+                return None
+            self._data += part
+            self._found.extend(_cut(self._data))
+        return self._found.popleft()
 
 
-def _exactly(sock: socket.socket, size: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < size:
-        try:
-            part = sock.recv(min(size - len(parts), _CHUNK))
-        except ConnectionError:
-            return b""
-        if not part:
-            return b""
-        parts += part
-    return bytes(parts)
+def _cut(data: bytearray) -> list[Any]:
+    """The whole messages at the beginning of `data`, which are taken from it."""
+    found = []
+    start = 0
+    while len(data) - start >= _HEAD.size:
+        (size,) = _HEAD.unpack_from(data, start)
+        if len(data) - start - _HEAD.size < size:
+            break
+        start += _HEAD.size
+        found.append(pickle.loads(memoryview(data)[start : start + size]))
+        start += size
+    if start:
+        del data[:start]
+    return found
 
 
 class Channel:
@@ -91,15 +109,4 @@ class Channel:
             self._in += part
             if len(part) < _CHUNK:
                 break
-        found = []
-        start = 0
-        while len(self._in) - start >= _HEAD.size:
-            (size,) = _HEAD.unpack_from(self._in, start)
-            if len(self._in) - start - _HEAD.size < size:
-                break
-            start += _HEAD.size
-            found.append(pickle.loads(memoryview(self._in)[start : start + size]))
-            start += size
-        if start:
-            del self._in[:start]
-        return found
+        return _cut(self._in)

@@ -39,6 +39,7 @@ class LocalStorage(Storage):
         self.path = Path(os.path.abspath(os.path.expanduser(path)))
         self._database = Database(self.path)
         self._spool: str | None = None
+        self._large = False
 
     def describe(self) -> str:
         return str(self.path)
@@ -69,10 +70,12 @@ class LocalStorage(Storage):
 
     def commit(self, records: Sequence[Record]) -> None:
         moved: list[tuple[str, Path]] = []
+        old: list[str] = []
         try:
             placed = [self._place(record, moved) for record in records]
             with self._database.transaction() as database:
-                old = self._folders(database, [record.key for record in records if record.stored])
+                if moved or self._has_folders():
+                    old = self._folders(database, [record.key for record in records if record.stored])
                 self._insert(database, records, placed)
         except BaseException:
             for source, place in moved:  # so that those that can be committed can be committed without the others
@@ -96,9 +99,13 @@ class LocalStorage(Storage):
             )
             if inline:
                 data.append((number, inline))
-        database.executemany(INSERT, [row for row in rows if row[6]])
-        database.executemany(INSERT_TIMING, [row[:6] for row in rows if not row[6]])
-        database.executemany("INSERT INTO data VALUES (?, ?)", data)
+        results = [row for row in rows if row[6]]
+        if results:
+            database.executemany(INSERT, results)
+        if len(results) < len(rows):
+            database.executemany(INSERT_TIMING, [row[:6] for row in rows if not row[6]])
+        if data:
+            database.executemany("INSERT INTO data VALUES (?, ?)", data)
 
     def load(self, keys: Sequence[str]) -> dict[str, Stored]:
         found: dict[str, Stored] = {}
@@ -214,6 +221,12 @@ class LocalStorage(Storage):
         if not _is_home(home):
             raise DamagedResult(f"the storage names a folder outside its results: {home!r}")
         return self.path / home
+
+    def _has_folders(self) -> bool:
+        """Whether any result may have large parts: none has while there is no folder for them."""
+        if not self._large:
+            self._large = (self.path / "results").exists()
+        return self._large
 
     def _folders(self, database: sqlite3.Connection, keys: Sequence[str]) -> list[str]:
         """The folders of large parts that the results of `keys` have now."""

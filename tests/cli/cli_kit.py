@@ -122,7 +122,7 @@ class Ended:
         told = [line for line in self.err.splitlines() if line.startswith("error: ")]
         assert len(told) == 1, self.err
         text = told[0].removeprefix("error: ")
-        assert text and not text[0].isupper(), text
+        assert text and (not text[0].isupper() or text.startswith("LABTECH_")), text
         assert not text.endswith("."), text
         return text
 
@@ -172,14 +172,14 @@ class Cli:
         )
 
     def head(self, *arguments: str) -> tuple[int, str, str]:
-        """`labtech ... | head -1`: the command's exit status, the line, and its stderr."""
+        """`labtech ... | head -c 1`: the command's exit status, what was read, and its stderr."""
         process = self.start(*arguments)
         assert process.stdout is not None and process.stderr is not None
         try:
-            line = process.stdout.readline()
+            first = os.read(process.stdout.fileno(), 1).decode()
             process.stdout.close()
             told = process.stderr.read()
-            return process.wait(SECONDS), line, told
+            return process.wait(SECONDS), first, told
         finally:
             process.kill()
             process.stderr.close()

@@ -91,9 +91,9 @@ def test_a_reader_that_goes_away_ends_the_command_with_141(loud: Cli) -> None:
         "run loud.py:numbers -p count=2000 --json --progress none",
         "results loud.py:numbers -p count=1500 --json",
         "results loud.py:numbers -p count=1500 --format jsonl",
-        "plan loud.py:numbers -p count=1500 --format jsonl",
+        "plan loud.py:numbers -p count=1500 --json",
+        "cache ls --json",
         "cache ls --format jsonl",
-        "cache ls",
     ):
         code, first, told = loud.head(*line.split())
         assert (code, "Traceback" in told, "Broken" in told) == (141, False, False), (line, told)

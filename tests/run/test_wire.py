@@ -39,7 +39,8 @@ def test_what_cannot_be_sent_yet_waits_without_blocking(ends: tuple[wire.Channel
         channel.post(message)
     assert channel.pending
     found = []
-    reader = threading.Thread(target=lambda: found.extend(wire.receive(theirs) for _ in messages))
+    inbox = wire.Inbox(theirs)
+    reader = threading.Thread(target=lambda: found.extend(inbox.receive() for _ in messages))
     reader.start()
     while channel.pending:
         channel.flush()
@@ -66,8 +67,9 @@ def test_receiving_from_an_end_that_is_gone_gives_none(ends: tuple[wire.Channel,
     channel.sock.setblocking(True)
     channel.sock.sendall(wire.encode("whole") + wire.encode("cut off")[:-1])
     channel.sock.close()
-    assert wire.receive(theirs) == "whole"
-    assert wire.receive(theirs) is None
+    inbox = wire.Inbox(theirs)
+    assert inbox.receive() == "whole"
+    assert inbox.receive() is None
 
 
 @settings(deadline=None)
