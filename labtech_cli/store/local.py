@@ -39,6 +39,7 @@ class LocalStorage(Storage):
         self.path = Path(os.path.abspath(os.path.expanduser(path)))
         self._database = Database(self.path)
         self._spool: str | None = None
+        self._results = str(self.path / "results")
         self._large = False
 
     def describe(self) -> str:
@@ -225,7 +226,7 @@ class LocalStorage(Storage):
     def _has_folders(self) -> bool:
         """Whether any result may have large parts: none has while there is no folder for them."""
         if not self._large:
-            self._large = (self.path / "results").exists()
+            self._large = os.path.isdir(self._results)
         return self._large
 
     def _folders(self, database: sqlite3.Connection, keys: Sequence[str]) -> list[str]:

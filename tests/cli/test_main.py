@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from cli_kit import COMMAND, Cli, environment
+from cli_kit import COMMAND, Cli, Ended, environment
+
+from labtech_cli.cli.main import run
 
 HEAVY = {"mlflow", "joblib", "numpy", "pandas", "pydantic", "dask", "ray", "sklearn"}
 COMMANDS = ("run", "plan", "tasks", "results", "diagram", "cache", "init", "config")
@@ -74,9 +77,15 @@ def test_version(cli: Cli, option: str) -> None:
         ("run x.py:a --config no.toml", "there is no file 'no.toml'"),
     ],
 )
-def test_a_mistake_is_told_with_the_nearest_right_thing(cli: Cli, line: str, said: str) -> None:
-    assert said in cli(*line.split()).error()
-    assert list(cli.folder.iterdir()) == []
+def test_a_mistake_is_told_with_the_nearest_right_thing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], line: str, said: str
+) -> None:
+    """In this process: nothing of a user's is imported, and a process each would take ten seconds."""
+    monkeypatch.chdir(tmp_path)
+    code = run(line.split())
+    out, err = capfd.readouterr()
+    assert said in Ended(code, out, err).error()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["", "cache", "config"])
