@@ -246,6 +246,7 @@ class Session:
         if not tracked:
             return None, None
         tracking = Tracking(*self.lab._mlflow, self.run_id, " ".join(self.names) or os.path.basename(sys.argv[0]))
+        self.fan_out.tick(time.time(), list)  # the first use of a tracking store takes seconds: show what is planned
         tracker, warning = tracking.begin(self.storage.spool())
         if warning:
             self._emit(Warned(self.run_id, time.time(), warning))

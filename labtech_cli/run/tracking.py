@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -44,6 +45,9 @@ class Tracking:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _RETRIES)
         import mlflow
 
+        for name in ("mlflow", "alembic"):  # how tables are made is no news to the user
+            logger = logging.getLogger(name)
+            logger.setLevel(max(logger.level, logging.WARNING))
         _patient_sqlite()
         try:
             if self._uri is not None:
