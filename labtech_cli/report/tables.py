@@ -13,7 +13,7 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final, TextIO
 
@@ -42,7 +42,7 @@ def write_rows(
     """Write `rows` in one of `FORMATS`.
 
     `columns` says which are shown, and in what order, in a table, CSV and Markdown; None is all of
-    them, as they first appear. JSON has the whole rows: `{"schema": ..., **extra, key: [...]}`, or a
+    them (see `merged_columns`). JSON has the whole rows: `{"schema": ..., **extra, key: [...]}`, or a
     row a line, each with its `schema` (a row's own column of that name becomes `row.schema`).
     """
     if format not in FORMATS:
@@ -53,10 +53,27 @@ def write_rows(
         lines = ({"row.schema" if name == "schema" else name: row[name] for name in row} for row in rows)
         stream.writelines(_json({"schema": schema, **line}, stream, None) + "\n" for line in lines)
     else:
-        names = list(columns) if columns is not None else list(dict.fromkeys(name for row in rows for name in row))
+        names = list(columns) if columns is not None else merged_columns(rows)
         text = _WRITERS[format](rows, names, stream) if names else ""
         encoding = getattr(stream, "encoding", None) or "utf-8"
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def merged_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """All columns of `rows`; one that only some rows have stands before what follows it in those."""
+    names: list[str] = []
+    seen: set[tuple[str, ...]] = set()
+    for row in rows:
+        columns = tuple(row)
+        if columns in seen:
+            continue
+        seen.add(columns)
+        following = None  # the nearest column to the right that is known already
+        for name in reversed(columns):
+            if name not in names:
+                names.insert(len(names) if following is None else names.index(following), name)
+            following = name
+    return names
 
 
 def write_json(document: Any, stream: TextIO) -> None:

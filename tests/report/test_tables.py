@@ -10,7 +10,7 @@ from enum import Enum
 import pytest
 
 from labtech_cli.errors import ConfigError
-from labtech_cli.report.tables import write_json, write_rows
+from labtech_cli.report.tables import merged_columns, write_json, write_rows
 
 ROWS = [
     {"name": "a", "loss": 0.123456789, "n": 1, "where": [1, 2]},
@@ -163,3 +163,12 @@ def test_rich_is_imported_for_terminals_only():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"
+
+
+def test_a_column_that_only_some_rows_have_stands_where_it_stands_in_those() -> None:
+    rows = [
+        {"type": "A", "loss": 1},
+        {"type": "B", "seed": 1, "loss": 2},
+        {"type": "C", "seed": 1, "depth": 2, "loss": 3},
+    ]
+    assert merged_columns(rows) == ["type", "seed", "depth", "loss"]
