@@ -7,7 +7,7 @@ of being scanned past.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from labtech_cli.core.graph import Graph
@@ -42,6 +42,10 @@ class Schedule:
         self._limited: dict[int, list[tuple[float, int]]] = {group: [] for group in self._room}
         self._ready_count = 0
         self._open = bytearray(runs)  # 1: not ended yet
+        self._taken = bytearray(len(graph))  # 1: counts as running
+        self._flying = [0] * len(graph)  # how many of a task's missing dependencies are running
+        self._candidates: list[int] = []
+        self._deps = graph.deps
         self.remaining = sum(self._open)
         self.running = 0
         self.stopped = False
@@ -81,13 +85,36 @@ class Schedule:
         if room != _FREE:
             self._room[room] -= 1
         self._ready_count -= 1
-        self.running += 1
-        return heappop(best)[1]
+        number = heappop(best)[1]
+        self._start(number)
+        return number
+
+    def followers(self) -> Iterator[tuple[int, list[int]]]:
+        """Tasks that wait for running ones alone, and those they wait for, each offered once.
+
+        Where one place runs all of these, it may be given the task now: `follow` makes it running.
+        """
+        while self._candidates and not self.stopped:
+            number = self._candidates.pop()
+            missing = self._missing[number]
+            if self._open[number] and not self._taken[number] and 0 < missing == self._flying[number]:
+                yield number, [dep for dep in self._deps[number] if self._open[dep]]
+
+    def follow(self, number: int) -> None:
+        """A task offered by `followers` counts as running from now on."""
+        self._start(number)
 
     def put_back(self, number: int) -> None:
-        """A task that was taken did not start after all: it is ready again."""
+        """A task that was taken did not start after all: it is ready again, once its dependencies are."""
+        if not self._open[number]:
+            return  # it is lost meanwhile: a task it was to follow failed
         self._leave(number)
-        self._push(number)
+        if not self._missing[number]:
+            self._push(number)
+
+    def is_open(self, number: int) -> bool:
+        """Whether a task has not ended."""
+        return bool(self._open[number])
 
     def succeeded(self, number: int) -> list[int]:
         """A running task ended well; the tasks that became ready thereby."""
@@ -96,7 +123,7 @@ class Schedule:
         ready = []
         for dependent in self._dependents[number]:
             self._missing[dependent] -= 1
-            if not self._missing[dependent] and self._open[dependent]:
+            if not self._missing[dependent] and self._open[dependent] and not self._taken[dependent]:
                 self._push(dependent)
                 ready.append(dependent)
         return ready
@@ -113,6 +140,8 @@ class Schedule:
                     lost.add(dependent)
                     stack.append(dependent)
         for dependent in lost:
+            if self._taken[dependent]:
+                self._leave(dependent)
             self._end(dependent)
         return sorted(lost)
 
@@ -124,8 +153,19 @@ class Schedule:
         """The tasks that have not ended, running ones included."""
         return [number for number, still in enumerate(self._open) if still]
 
+    def _start(self, number: int) -> None:
+        self.running += 1
+        self._taken[number] = 1
+        for dependent in self._dependents[number]:
+            self._flying[dependent] += 1
+            if self._flying[dependent] == self._missing[dependent] and dependent not in self._groups:
+                self._candidates.append(dependent)
+
     def _leave(self, number: int) -> None:
         self.running -= 1
+        self._taken[number] = 0
+        for dependent in self._dependents[number]:
+            self._flying[dependent] -= 1
         group = self._groups.get(number, _FREE) if self._groups else _FREE
         if group != _FREE:
             self._room[group] += 1

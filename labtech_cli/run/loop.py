@@ -115,6 +115,7 @@ class Loop:
         for _ in range(self.runner.room()):
             number = self.schedule.take()
             if number is None:
+                self._follow()
                 return
             try:
                 inputs = self.shelf.take(number)
@@ -122,6 +123,15 @@ class Loop:
                 self._fail(number, Failure(type(error).__name__, f"an input cannot be loaded: {error}"), None)
                 continue
             self.runner.submit(Work(number, 1, inputs))
+
+    def _follow(self) -> None:
+        """Give workers short tasks that wait only for what the same worker is about to do: a chain of them
+        then costs no round trip each. Results are committed in order, so what is done is done all the same."""
+        for number, after in self.schedule.followers():
+            if self.runner.can_follow(after):
+                inputs = self.shelf.take(number, without=after)
+                self.schedule.follow(number)
+                self.runner.submit(Work(number, 1, inputs, tuple(after)))
 
     def _take(self, reports: list[Report]) -> None:
         ended: list[Ended] = []
@@ -140,7 +150,8 @@ class Loop:
         if ended:
             self._commit(ended)
             for outcome in ended:
-                self._advance(outcome)
+                if self.schedule.is_open(outcome.number):  # else a task it followed could not be saved
+                    self._advance(outcome)
         for report in reports:
             if type(report) is Died:
                 self._fail(report.number, describe_death(report), None)

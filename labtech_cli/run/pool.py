@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from labtech_cli.core.events import Active
@@ -47,6 +48,7 @@ class ProcessRunner(Runner):
         self._starter: Starter
         self._reports: list[Report] = []
         self._idle_deaths = 0
+        self._lanes: dict[int, int] = {}  # which worker a running task was given to
 
     def start(self, setting: Setting) -> None:
         self._graph = setting.graph
@@ -76,12 +78,25 @@ class ProcessRunner(Runner):
         depth = self._depth()
         return sum([max(0, depth - len(worker.in_flight)) for worker in self._workers.values()])
 
+    def can_follow(self, after: Sequence[int]) -> bool:
+        if self._single_use:
+            return False
+        depth = self._depth()
+        slots = {self._lanes.get(number) for number in after}
+        worker = self._workers.get(slots.pop() if len(slots) == 1 else None)  # type: ignore[arg-type]
+        if worker is None or depth == 1 or len(worker.in_flight) >= depth:
+            return False
+        return all([number in worker.in_flight for number in after])
+
     def submit(self, work: Work) -> None:
         if self._single_use:
             taken = {worker.slot for worker in self._workers.values()}
             worker = self._hire(next(slot for slot in range(self._size) if slot not in taken))
+        elif work.after:
+            worker = self._workers[self._lanes[work.after[0]]]
         else:
             worker = self._choose(work)
+        self._lanes[work.number] = worker.slot
         worker.in_flight.add(work.number)
         worker.queued.append(work)
         if len(worker.queued) >= MAX_BATCH:
@@ -243,7 +258,7 @@ class ProcessRunner(Runner):
                     self._hold(worker, need, given)
                 else:
                     worker.held.move_to_end(need)
-            batch.work.append((work.number, work.attempt, tuple(work.inputs), bool(self._feeds[work.number])))
+            batch.work.append((work.number, work.attempt, (*work.inputs, *work.after), bool(self._feeds[work.number])))
         self._forget(worker, batch)
         worker.queued = []
         worker.used = True
@@ -304,6 +319,7 @@ class ProcessRunner(Runner):
 
     def _ended(self, worker: WorkerHandle, outcome: Outcome) -> None:
         worker.in_flight.discard(outcome.number)
+        self._lanes.pop(outcome.number, None)
         if self._single_use:
             with contextlib.suppress(OSError):
                 worker.channel.sock.shutdown(socket.SHUT_WR)  # it leaves, and is buried when it has

@@ -24,6 +24,8 @@ class Work(NamedTuple):
     attempt: int
     inputs: dict[int, Input]
     """The results of its dependencies, by number."""
+    after: tuple[int, ...] = ()
+    """Dependencies that are running where this task is to run (see `Runner.can_follow`)."""
 
 
 class Died(NamedTuple):
@@ -81,6 +83,10 @@ class Runner(ABC):
     @abstractmethod
     def room(self) -> int:
         """How many more tasks it takes now."""
+
+    def can_follow(self, after: Sequence[int]) -> bool:
+        """Whether one place runs all of these tasks and would run another after them, with their results."""
+        return False
 
     @abstractmethod
     def submit(self, work: Work) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import select
 import signal
 import socket
 import sys
@@ -70,6 +71,8 @@ class Server:
         self._types: list[Any] = []
         self._inputs: dict[int, Input] = {}
         self._queue: deque[tuple[int, int, tuple[int, ...], bool]] = deque()
+        self._inbox = wire.Inbox(sock)
+        self._reading = threading.Lock()
         self._out: list[Any] = []
         self._lock = threading.Lock()
         self._sending = threading.Lock()
@@ -82,8 +85,7 @@ class Server:
 
     def serve(self) -> None:
         """Until the parent closes the socket."""
-        inbox = wire.Inbox(self._sock)
-        setup = inbox.receive()
+        setup = self._inbox.receive()
         if setup is None:
             return
         sys.path[:] = setup.path
@@ -97,9 +99,13 @@ class Server:
         gc.set_threshold(50_000, 20, 50)  # tasks and messages are no cyclic garbage
         threading.Thread(target=self._pulse, name="labtech-pulse", daemon=True).start()
         with logging_to_stderr():
-            while (batch := inbox.receive()) is not None:
+            while (batch := self._next()) is not None:
                 self._accept(batch)
                 self._work_off(desk)
+
+    def _next(self) -> Any:
+        with self._reading:
+            return self._inbox.receive()
 
     def _accept(self, batch: Batch) -> None:
         self._types.extend(batch.types)
@@ -134,6 +140,9 @@ class Server:
                     break
                 number, attempt, needs, keep = self._queue.popleft()
                 self._running, self._since = number, time.monotonic()
+            if not all([need in self._inputs for need in needs]):  # what it was to follow failed, or is a file
+                self._put(Returned((number,)))
+                continue
             self._board.write(self._slot, number, time.time())
             outcome = self._run(number, attempt, needs, keep, desk)
             self._drain(number)
@@ -184,19 +193,38 @@ class Server:
             if os.getppid() != self._parent:
                 os.killpg(0, signal.SIGKILL)
             with self._lock:
-                number, since = self._running, self._since
-                long = number != NOTHING and time.monotonic() - since > PULSE_SECONDS
-                waiting = tuple(item[0] for item in self._queue) if long else ()
-                if waiting:
-                    self._queue.clear()
-                    self._out.append(Returned(waiting))
+                number = self._running
+                long = number != NOTHING and time.monotonic() - self._since > PULSE_SECONDS
             if long:
-                with self._lock:
-                    if self._running == number and (data := self._capture.take(flush=False)):
-                        self._out.append(Output(number, data))
-                if self._out:
-                    with contextlib.suppress(OSError):
-                        self._send()
+                self._read_on()
+                self._tell_of(number)
+
+    def _read_on(self) -> None:
+        """Take in what was sent since: it would wait behind the task that runs, too."""
+        if not self._reading.acquire(blocking=False):
+            return
+        try:
+            while self._inbox.pending or select.select([self._sock], [], [], 0)[0]:
+                batch = self._inbox.receive()
+                if batch is None:  # the parent is gone, or does not want what runs
+                    os.killpg(0, signal.SIGKILL)
+                self._accept(batch)
+        finally:
+            self._reading.release()
+
+    def _tell_of(self, number: int) -> None:
+        """While a long task runs: give back what waits behind it, and send what it wrote."""
+        with self._lock:
+            if self._running != number:
+                return
+            if self._queue:
+                self._out.append(Returned(tuple(item[0] for item in self._queue)))
+                self._queue.clear()
+            if data := self._capture.take(flush=False):
+                self._out.append(Output(number, data))
+        if self._out:
+            with contextlib.suppress(OSError):
+                self._send()
 
 
 def _find_type(module: str, name: str) -> Any:

@@ -47,9 +47,11 @@ class Shelf:
                 self._bytes -= self._in_storage.pop(oldest)
                 del self._inputs[oldest]
 
-    def take(self, number: int) -> dict[int, Input]:
-        """The inputs of a task that is about to run."""
-        deps = self._graph.deps[number]
+    def take(self, number: int, without: Sequence[int] = ()) -> dict[int, Input]:
+        """The inputs of a task that is about to run; `without` those that are not there yet."""
+        deps: Sequence[int] = self._graph.deps[number]
+        if without:
+            deps = [dep for dep in deps if dep not in without]
         if not deps:
             return {}
         found = {dep: self._inputs[dep] for dep in deps if dep in self._inputs}

@@ -31,6 +31,11 @@ class Inbox:
         self._data = bytearray()
         self._found: deque[Any] = deque()
 
+    @property
+    def pending(self) -> bool:
+        """Whether a message has arrived that was not received yet."""
+        return bool(self._found)
+
     def receive(self) -> Any:
         """The next message; None when the other end is gone."""
         while not self._found:

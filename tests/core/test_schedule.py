@@ -173,3 +173,37 @@ def test_a_limited_type_is_not_scanned_past() -> None:
     """Twice the tasks take about twice the comparisons, not four times."""
     small, large = _comparisons(1_000), _comparisons(2_000)
     assert 0 < large < 2.8 * small
+
+
+@given(graphs(), st.data())
+def test_tasks_that_follow_others_in_their_lane_keep_all_the_rules(graph: Graph, data: st.DataObject) -> None:
+    """Lanes run what they are given in order; a task whose dependency failed in its lane is given back."""
+    schedule = whole(graph)
+    lanes: list[list[int]] = [[], []]
+    well: set[int] = set()
+    lost: set[int] = set()
+    failed: set[int] = set()
+    while not schedule.done:
+        for lane in lanes:
+            if not lane and (number := schedule.take()) is not None:
+                lane.append(number)
+        for number, after in schedule.followers():
+            assert set(after) == {dep for dep in graph.deps[number] if dep not in well}
+            homes = [lane for lane in lanes if set(after) <= set(lane)]
+            if homes and data.draw(st.booleans()):
+                schedule.follow(number)
+                homes[0].append(number)
+        lane = data.draw(st.sampled_from([lane for lane in lanes if lane]))
+        number = lane.pop(0)
+        assert number not in well | failed
+        if number in lost or not well.issuperset(graph.deps[number]):
+            schedule.put_back(number)
+        elif data.draw(st.integers(0, 4)) == 0:
+            failed.add(number)
+            lost.update(schedule.failed(number))
+        else:
+            well.add(number)
+            schedule.succeeded(number)
+    assert well | failed | lost == set(range(len(graph)))
+    assert all(well.issuperset(graph.deps[number]) for number in well | failed)
+    assert all((lost | failed).intersection(graph.deps[number]) for number in lost)

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from runner_kit import PROCESS, Log, execute, make_lab
-from sample_tasks import After, Array, LeavesChild, Meets, Number, SpoilsInput, Stays, wait_until
+from sample_tasks import Array, Dies, Fails, LeavesChild, Link, Meets, Number, SpoilsInput, Stays, wait_until
 
 from labtech_cli.core.events import TaskStarted
 from labtech_cli.errors import RunnerError
@@ -164,3 +164,38 @@ def test_an_unknown_runner_is_refused_with_the_nearest_name(tmp_path: Path) -> N
         make_runner("treads", [])
     with pytest.raises(RunnerError, match="a runner is a name or a RunnerBackend, not 3"):
         make_runner(3, [])
+
+
+def test_a_chain_of_tiny_tasks_takes_few_messages(tmp_path: Path) -> None:
+    """A task that waits only for what its worker is about to do is sent along with it."""
+    runner = Counting("fork")
+    lab = make_lab(tmp_path)
+    lab.runner = RunnerBackend("counting", lambda: runner)
+    last = Link(0)
+    for value in range(1, 2_000):
+        last = Link(value, last)
+    result, _ = execute(lab, [last])
+    assert result.counts["succeeded"] == 2_000 and result.result(last) == 2_000
+    assert runner.batches < 700 and runner.wakes < 700
+
+
+@pytest.mark.parametrize("runner", ["process", "fork"])
+def test_what_follows_a_failure_or_a_death_in_its_worker_does_not_run(tmp_path: Path, runner: str) -> None:
+    warm = [Number(value) for value in range(300)]  # short tasks first, so that workers are given many at a time
+    for culprit in (Fails("no"), Dies("kill")):
+        last: Any = culprit
+        for value in range(20):
+            last = Link(value, last)
+        lab = make_lab(tmp_path, runner)
+        lab.continue_on_failure = True
+        result, _ = execute(lab, [*warm, last])
+        assert [task for task, _ in result.failures] == [culprit]
+        assert result.counts["skipped"] == 20 and not result.has(last)
+
+
+def test_a_large_result_is_handed_on_within_a_chain(tmp_path: Path) -> None:
+    """It is a file that is moved when it is committed: what follows waits for that."""
+    sums = [SpoilsInput(Array(200_000, fill), 0) for fill in range(40)]
+    result, _ = execute(make_lab(tmp_path), [*[Number(value) for value in range(300)], *sums])
+    assert result.counts["succeeded"] == 380 and not result.failures
+    assert [result.result(task) for task in sums] == [(25_000 * fill, 99) for fill in range(40)]
