@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from runner_kit import PROCESS, Log, execute, make_lab
-from sample_tasks import Array, Dies, Fails, LeavesChild, Link, Meets, Number, SpoilsInput, Stays, wait_until
+from sample_tasks import After, Array, Dies, Fails, LeavesChild, Link, Meets, Number, SpoilsInput, Stays, wait_until
 
 from labtech_cli.core.events import TaskStarted
 from labtech_cli.errors import RunnerError
