@@ -16,7 +16,7 @@ import struct
 from collections.abc import Callable, Mapping
 from enum import Enum, Flag
 from hashlib import blake2b
-from typing import Any, Protocol, cast
+from typing import Any
 
 from frozendict import frozendict
 
@@ -26,12 +26,6 @@ from labtech_cli.names import canonical_module
 KEY_BYTES = 16  # 128 bits: a collision by chance needs about 2**64 tasks
 _NAN = b"f\x7f\xf8\x00\x00\x00\x00\x00\x00"
 _pack_double = struct.Struct(">d").pack
-
-
-class Keyed(Protocol):
-    """What a nested task shows of itself here: its key."""
-
-    _labtech_key: str
 
 
 class UnsupportedValue(Exception):
@@ -100,7 +94,7 @@ def freeze(value: Any, dependencies: list[Any]) -> tuple[Any, bytes]:
         return value, atom(value)
     if "__labtech__" in kind.__dict__:
         dependencies.append(value)
-        return value, b"t" + cast("Keyed", value)._labtech_key.encode()
+        return value, b"t" + value._labtech_key.encode()
     if kind is tuple or kind is list:
         return _freeze_items(value, dependencies)
     if isinstance(value, Enum):
@@ -113,6 +107,11 @@ def freeze(value: Any, dependencies: list[Any]) -> tuple[Any, bytes]:
 def _freeze_items(values: Any, dependencies: list[Any]) -> tuple[Any, bytes]:
     frozen, parts = [], [b"(%d:" % len(values)]
     for position, item in enumerate(values):
+        if "__labtech__" in type(item).__dict__:  # as in `freeze`, without a call: aggregates hold many tasks
+            dependencies.append(item)
+            frozen.append(item)
+            parts.append(b"t" + item._labtech_key.encode())
+            continue
         try:
             kept, part = freeze(item, dependencies)
         except UnsupportedValue as error:
