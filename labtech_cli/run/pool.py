@@ -31,6 +31,7 @@ from labtech_cli.run.worker import Input, Outcome
 
 MAX_BATCH = 64
 BATCH_SECONDS = 0.02
+_PACKED_SECONDS = 0.0003  # tasks shorter than this cost less than sending them to another worker does
 HELD_BYTES = 64 << 20  # inputs a worker keeps for later tasks
 _MOST_IDLE_DEATHS = 10
 _GRACE_SECONDS = 2.0
@@ -240,8 +241,13 @@ class ProcessRunner(Runner):
         return max(1, min(MAX_BATCH, int(BATCH_SECONDS / max(self._seconds, 1e-6))))
 
     def _choose(self, work: Work) -> WorkerHandle:
-        """The least busy worker; among those, one that holds the inputs already."""
-        workers = self._workers.values()
+        """The least busy worker; among those, one that holds the inputs already.
+
+        Very short tasks fill one worker before the next: what depends on them can follow them there.
+        """
+        workers = list(self._workers.values())
+        if self._seconds < _PACKED_SECONDS:
+            return max([w for w in workers if len(w.in_flight) < MAX_BATCH] or workers, key=lambda w: len(w.in_flight))
         least = min([len(worker.in_flight) for worker in workers])
         idle = [worker for worker in workers if len(worker.in_flight) == least]
         if len(idle) == 1 or not work.inputs:
