@@ -50,6 +50,8 @@ class StorageError(LabtechError):
 class CacheError(LabtechError):
     """A result cannot be saved or loaded in its cache format."""
 
+    exit_status = 1
+
 
 class TaskNotFound(CacheError):
     """No result is stored for a task."""

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from labtech_cli.core.events import Event, Failure, Outcome, RunFinished, RunStarted, TaskFinished, Warned
-from labtech_cli.core.plan import Action, Plan, Policy, longest_paths, make_plan
+from labtech_cli.core.plan import Action, Plan, Policy, Why, longest_paths, make_plan
 from labtech_cli.core.present import render
 from labtech_cli.core.schedule import Schedule
 from labtech_cli.core.task import ResultMeta
@@ -164,6 +164,7 @@ class Session:
                         sinks,
                         self.rules,
                         interrupts,
+                        bytearray([why in (Why.RERUN, Why.RERUN_TARGET) for why in plan.whys]),
                     )
                     loop.counts.add(Outcome.LOADED, len(loaded))
                     loop.run()

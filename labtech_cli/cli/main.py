@@ -113,6 +113,12 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         _drop_stdout()
         return 141
+    except OSError as error:
+        if error.filename is not None:
+            raise  # not a stream of ours: a mistake of ours
+        _drop_stdout()
+        print(f"error: the output cannot be written: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+        return 2
 
 
 def _draw(error: LabtechError, show_all: bool) -> int:

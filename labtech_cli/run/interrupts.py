@@ -7,11 +7,14 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from labtech_cli.run.worker import here
+
 
 class Interrupts:
     """While entered, SIGINT raises `level` by one and SIGTERM sets it to 2, instead of raising.
 
-    Outside the main thread, where Python delivers no signals, it does nothing.
+    A task that runs in this very thread gets a KeyboardInterrupt at level 2. Outside the main thread,
+    where Python delivers no signals, it does nothing.
     """
 
     def __init__(self) -> None:
@@ -36,6 +39,8 @@ class Interrupts:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
         self.level = self.level + 1 if number == signal.SIGINT else 2
+        if self.level >= 2 and getattr(here, "in_task", False):
+            raise KeyboardInterrupt  # the serial runner: nothing but the task itself can be stopped
 
     @property
     def exit_status(self) -> int:

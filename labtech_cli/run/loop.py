@@ -69,6 +69,8 @@ class Loop:
     sinks: Sinks
     rules: Rules
     interrupts: Interrupts
+    replaces: bytearray
+    """1 for each task that runs though it had a result, by number."""
     counts: Counts = field(default_factory=Counts)
     failures: dict[int, Failure] = field(default_factory=dict)
     _started: dict[int, float] = field(default_factory=dict)
@@ -85,7 +87,8 @@ class Loop:
     def run(self) -> None:
         """Until nothing runs and nothing more can start. Then every task has had its last event."""
         while not self.schedule.done:
-            self._obey()
+            if self._obey():
+                break
             self._fill()
             reports = self.runner.wait(self._timeout())
             if reports:
@@ -98,10 +101,11 @@ class Loop:
         interval = self.sinks.interval
         return _IDLE_SECONDS if interval is None else min(interval, _IDLE_SECONDS)
 
-    def _obey(self) -> None:
+    def _obey(self) -> bool:
+        """Do what interrupts ask for; whether to leave what still runs behind."""
         level = self.interrupts.level
         if level == self._level:
-            return
+            return False
         self._level = level
         self.schedule.stop()
         running = self.schedule.running
@@ -109,7 +113,7 @@ class Loop:
             self._warn(f"interrupted: waiting for {running} running task{'s' * (running != 1)}; again to stop them")
         if level >= 2:
             self.runner.kill()
-            self.schedule.running = 0
+        return level >= 2
 
     def _fill(self) -> None:
         for _ in range(self.runner.room()):
@@ -167,11 +171,18 @@ class Loop:
             if len(records) == 1:
                 self._not_saved(ended, records[0][0], error)
                 return
+            full = False
             for outcome, record in records:
+                if full and not self.rules.keep_going:  # one error tells it all: the others run again another time
+                    ended.remove(outcome)
+                    self.schedule.stop()
+                    self.schedule.put_back(outcome.number)
+                    continue
                 try:
                     self.storage.commit([record])
                 except LabtechError as cause:
                     self._not_saved(ended, outcome, cause)
+                    full = True
 
     def _not_saved(self, ended: list[Ended], outcome: Ended, error: LabtechError) -> None:
         failure = Failure(type(error).__name__, f"the result could not be saved: {error}")
@@ -189,6 +200,7 @@ class Loop:
             outcome.duration,
             outcome.started_at,
             stored,
+            bool(self.replaces[outcome.number]),
         )
 
     def _advance(self, outcome: Ended) -> None:

@@ -7,6 +7,7 @@ group when the parent is gone.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -243,6 +244,7 @@ def _find_type(module: str, name: str) -> Any:
 
 def start(sock: socket.socket, board: Board, slot: int, tasks: Sequence[Any] | None = None) -> None:
     """The whole life of a worker process; never returns."""
+    atexit._clear()  # what the parent registered is the parent's
     worker.in_task = True
     stderr = os.dup(2)
     with contextlib.suppress(OSError):  # already the leader of a group
@@ -265,6 +267,7 @@ def start(sock: socket.socket, board: Board, slot: int, tasks: Sequence[Any] | N
         status = 70
     finally:
         worker.close_nested_pools()
+        atexit._run_exitfuncs()  # of what tasks imported: joblib removes its memory maps there
         os._exit(status)
 
 

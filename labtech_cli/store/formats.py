@@ -11,8 +11,9 @@ import struct
 import sys
 from typing import Any, ClassVar
 
+from labtech_cli.core.present import render
 from labtech_cli.core.task import DEFAULT_CACHE, TaskType
-from labtech_cli.errors import CacheError
+from labtech_cli.errors import CacheError, LabtechError
 from labtech_cli.names import canonical_module
 from labtech_cli.store.blobs import INLINE_MAX, PartFolder, Stored, StoredFiles
 
@@ -123,7 +124,15 @@ def load(task: Any, stored: Stored) -> Any:
                 hint=f"give its task type that cache format again, or rerun it (now: {cache!r})",
             )
         cache = _BUILT_IN[stored.format]
-    return cache.load_result(StoredFiles(stored), task)
+    try:
+        return cache.load_result(StoredFiles(stored), task)
+    except LabtechError:
+        raise
+    except Exception as error:
+        raise CacheError(
+            f"the result of {render(task, 100)} cannot be loaded: {type(error).__name__}: {error}",
+            hint="what it was made of may have changed; 'labtech run --rerun-targets' computes it again",
+        ) from error
 
 
 def save_value(value: Any, spool: str) -> Stored:

@@ -39,8 +39,6 @@ class LocalStorage(Storage):
         self.path = Path(os.path.abspath(os.path.expanduser(path)))
         self._database = Database(self.path)
         self._spool: str | None = None
-        self._results = str(self.path / "results")
-        self._large = False
 
     def describe(self) -> str:
         return str(self.path)
@@ -75,9 +73,12 @@ class LocalStorage(Storage):
         try:
             placed = [self._place(record, moved) for record in records]
             with self._database.transaction() as database:
-                if moved or self._has_folders():
-                    old = self._folders(database, [record.key for record in records if record.stored])
-                self._insert(database, records, placed)
+                there = self._there(database, [record.key for record in records if record.stored])
+                late = [record.key for record in records if record.key in there and not record.replace]
+                old = [folder for key, folders in there.items() if key not in late for folder in folders]
+                old += [folder for key in late for folder in _homes(placed[_index(records, key)][0])]
+                wanted = [pair for pair in zip(records, placed, strict=True) if pair[0].key not in late]
+                self._insert(database, wanted)
         except BaseException:
             for source, place in moved:  # so that those that can be committed can be committed without the others
                 with suppress(OSError):
@@ -87,12 +88,10 @@ class LocalStorage(Storage):
         for folder in old:
             shutil.rmtree(self.path / folder, ignore_errors=True)
 
-    def _insert(
-        self, database: sqlite3.Connection, records: Sequence[Record], placed: Sequence[tuple[str, bytes]]
-    ) -> None:
+    def _insert(self, database: sqlite3.Connection, wanted: Sequence[tuple[Record, tuple[str, bytes]]]) -> None:
         (last,) = database.execute("SELECT coalesce(max(id), 0) FROM task").fetchone()
         rows, data = [], []
-        for number, (record, (parts, inline)) in enumerate(zip(records, placed, strict=True), last + 1):
+        for number, (record, (parts, inline)) in enumerate(wanted, last + 1):
             stored = record.stored
             rows.append(
                 (number, record.key, record.type, record.code_version, record.params, record.duration)
@@ -152,7 +151,7 @@ class LocalStorage(Storage):
             return 0
         removed = 0
         with self._database.transaction() as database:
-            folders = self._folders(database, keys)
+            folders = [folder for homes in self._there(database, keys).values() for folder in homes]
             clear = "UPDATE task SET format = NULL, started_at = NULL, size = NULL, parts = NULL"
             for start in range(0, len(keys), _MANY):
                 some = list(keys[start : start + _MANY])
@@ -223,23 +222,25 @@ class LocalStorage(Storage):
             raise DamagedResult(f"the storage names a folder outside its results: {home!r}")
         return self.path / home
 
-    def _has_folders(self) -> bool:
-        """Whether any result may have large parts: none has while there is no folder for them."""
-        if not self._large:
-            self._large = os.path.isdir(self._results)
-        return self._large
-
-    def _folders(self, database: sqlite3.Connection, keys: Sequence[str]) -> list[str]:
-        """The folders of large parts that the results of `keys` have now."""
-        folders: set[str] = set()
+    def _there(self, database: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[str]]:
+        """Those of `keys` that have a result, with the folders of its large parts."""
+        found: dict[str, list[str]] = {}
         for start in range(0, len(keys), _MANY):
             some = list(keys[start : start + _MANY])
             marks = ",".join("?" * len(some))
-            for (parts,) in database.execute(
-                f"SELECT parts FROM task WHERE parts IS NOT NULL AND key IN ({marks})", some
-            ):
-                folders.update(line.rpartition("\t")[2] for line in parts.split("\n"))
-        return [folder for folder in folders if _is_home(folder)]
+            query = f"SELECT key, parts FROM task WHERE parts IS NOT NULL AND key IN ({marks})"
+            for key, parts in database.execute(query, some):
+                found[key] = _homes(parts)
+        return found
+
+
+def _homes(parts: str) -> list[str]:
+    """The folders that the text of a result's parts names."""
+    return list({home for line in parts.split("\n") if _is_home(home := line.rpartition("\t")[2])})
+
+
+def _index(records: Sequence[Record], key: str) -> int:
+    return next(number for number, record in enumerate(records) if record.key == key)
 
 
 def _is_home(folder: str) -> bool:

@@ -22,6 +22,9 @@ class Record:
     duration: float
     started_at: float
     stored: Stored | None
+    replace: bool = True
+    """Whether to replace a result that is there. A run that found none leaves alone what another run
+    committed meanwhile: its files may be in use."""
 
 
 @dataclass(slots=True)
