@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,10 +24,12 @@ from labtech_cli.run.runner import RunnerBackend
 from labtech_cli.run.starters import cpu_count
 from labtech_cli.session import Prepared, RunResult, Session, no_context
 from labtech_cli.store import formats
-from labtech_cli.store.blobs import verify
+from labtech_cli.store.blobs import Stored, verify
 from labtech_cli.store.local import LocalStorage
 from labtech_cli.store.restore import Restorer
 from labtech_cli.store.storage import NullStorage, Storage, Timings
+
+_AT_ONCE = 500  # results read from the storage at a time: bounds memory
 
 
 @dataclass(slots=True)
@@ -124,7 +126,8 @@ class Lab:
         if done.failures and not self.continue_on_failure:
             task, failure = done.failures[0]
             raise TaskFailed(f"{render(task, 200)} failed: {failure}", hint=failure.traceback.strip() or None)
-        results = dict(done.results(targets))
+        found = dict(done.results(targets))
+        results = {task: found[task] for task in targets if task in found}
         _attach_all(targets, done)
         return results
 
@@ -163,9 +166,13 @@ class Lab:
 
     # -- the cache --------------------------------------------------------------------------------
 
-    def load(self, task: Any) -> Any:
-        """The cached result of a task. Raises `TaskNotFound`; a damaged one is set aside first."""
-        found = self.storage.load([task._labtech_key]).get(task._labtech_key)
+    def load(self, task: Any, found: Stored | None = None) -> Any:
+        """The cached result of a task; `found` where it was read already (see `stored`).
+
+        Raises `TaskNotFound`, or `DamagedResult` after the result was set aside.
+        """
+        if found is None:
+            found = self.storage.load([task._labtech_key]).get(task._labtech_key)
         if found is None:
             raise TaskNotFound(f"no result is stored for {render(task, 100)}", hint="run it with lab.run_task(task)")
         try:
@@ -177,6 +184,14 @@ class Lab:
                 hint="run the task again",
             ) from None
         return formats.load(task, found)
+
+    def stored(self, tasks: Sequence[Any]) -> Iterator[tuple[Any, Stored | None]]:
+        """The tasks with what the storage holds for them, read many at a time."""
+        for start in range(0, len(tasks), _AT_ONCE):
+            some = tasks[start : start + _AT_ONCE]
+            found = self.storage.load([task._labtech_key for task in some])
+            for task in some:
+                yield task, found.pop(task._labtech_key, None)
 
     def result_meta(self, task: Any) -> ResultMeta:
         """When the cached result of a task was computed. Raises `TaskNotFound`."""

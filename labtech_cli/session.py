@@ -87,16 +87,12 @@ class RunResult:
 
     def results(self, tasks: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
         """The tasks that have a result, with it; read from the storage many at a time."""
-        there = [task for task in tasks if self.has(task)]
-        for start in range(0, len(there), _AT_ONCE):
-            some = there[start : start + _AT_ONCE]
-            found = self._lab.storage.load([t._labtech_key for t in some if t._labtech_key not in self._inputs])
-            for task in some:
-                stored = found.get(task._labtech_key)
-                if stored is not None and _damage(stored) is None:
-                    yield task, formats.load(task, stored)
-                else:
-                    yield task, self.result(task)
+        for task in tasks:
+            if task._labtech_key in self._inputs:
+                yield task, self.result(task)
+        kept = [task for task in tasks if self.has(task) and task._labtech_key not in self._inputs]
+        for task, found in self._lab.stored(kept):
+            yield task, self._lab.load(task, found)
 
     def result_meta(self, task: Any) -> ResultMeta:
         given = self._inputs.get(task._labtech_key)

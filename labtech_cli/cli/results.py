@@ -59,14 +59,13 @@ def results(
         lab = make_lab(resolved, found)
         rows: list[dict[str, Any]] = []
         missing = damaged = 0
-        present = lab.storage.present()
         several = len({type(task) for task in found.tasks}) > 1
-        for task in found.tasks:
-            if task._labtech_key not in present:
+        for task, stored in lab.stored(found.tasks):
+            if stored is None:
                 missing += 1
                 continue
             try:
-                value = lab.load(task)
+                value = lab.load(task, stored)
             except TaskNotFound:
                 missing += 1
                 continue

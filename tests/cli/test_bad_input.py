@@ -237,3 +237,34 @@ def test_the_ways_in_which_a_task_dies_harm_no_other(cli: Cli) -> None:
     assert len(cli("cache", "ls", "--json").check().document()["results"]) == 20
     again = cli("run", "failing.py:deaths", "-k", "-j", "2", "--json").check(1)
     assert again.counts() == {"failed": 7, "loaded": 20}
+
+
+def test_a_result_that_cannot_be_loaded_is_named_in_one_sentence(cli: Cli) -> None:
+    cli.write(
+        "way.py",
+        "import labtech_cli as labtech\n\n\ndef raises():\n    raise ValueError('no way back')\n\n\n"
+        "class OneWay:\n    def __reduce__(self):\n        return raises, ()\n\n\n"
+        "@labtech.task\nclass Goes:\n    def run(self):\n        return OneWay()\n\n\ngoes = Goes()\n",
+    )
+    done = cli("run", "way.py:goes").check(1)
+    assert "the result of Goes() cannot be loaded: ValueError: no way back" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_two_runs_at_once_on_one_storage_both_end_well(cli: Cli) -> None:
+    cli.write(
+        "both.py",
+        "import time\n\nimport labtech_cli as labtech\n\n\n"
+        "@labtech.task\nclass Part:\n    n: int\n\n    def run(self):\n        time.sleep(0.01)\n"
+        "        return bytes(200_000)\n\n\n"
+        "@labtech.task\nclass Whole:\n    n: int\n    parts: tuple\n\n    def run(self):\n"
+        "        return sum(len(part.result) for part in self.parts)\n\n\n"
+        "parts = [Part(n) for n in range(30)]\n"
+        "wholes = [Whole(n, tuple(parts[(n + k) % 30] for k in range(5))) for n in range(20)]\n",
+    )
+    runs = [cli.start("run", "both.py:wholes", "-j", "2", "--show", "none") for _ in range(2)]
+    for process in runs:
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+    results = cli("results", "both.py:wholes", "--json").check().document()["results"]
+    assert [row["result"] for row in results] == [1_000_000] * 20

@@ -90,6 +90,17 @@ def test_ctrl_c_twice_stops_running_tasks(slow: Cli) -> None:
     wait_until(lambda: workers(slow.folder) == [], "no worker is left", 5)
 
 
+@pytest.mark.parametrize("runner", ["thread", "serial"])
+def test_the_second_ctrl_c_ends_tasks_in_this_process_too(slow: Cli, runner: str) -> None:
+    process = slow.start("run", "slow.py:slow", "-p", "seconds=3", "-j", "2", "--runner", runner)
+    wait_until(lambda: len(started(slow.folder)) >= 1, "a task has started")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    finish(process, 20).check(130)
+    assert list(slow.folder.glob("ended.*")) == []
+
+
 @pytest.mark.parametrize("runner", ["process", "spawn", "thread"])
 def test_sigterm_stops_within_five_seconds(slow: Cli, runner: str) -> None:
     process = begin(slow, 60, "--runner", runner)

@@ -204,3 +204,12 @@ def test_damaged_results_are_set_aside_and_computed_again(tmp_path: Path) -> Non
     assert result.result(After(Number(1))) == ("ran", 0)
     assert len(list((tmp_path / "storage" / "damaged").iterdir())) == 2
     assert execute(lab, [After(Number(1))])[0].counts["loaded"] == 1
+
+
+def test_a_full_disk_is_said_once_and_what_else_arrived_runs_another_time(tmp_path: Path) -> None:
+    tasks = [Number(value) for value in range(50)]
+    storage = Refuses(tmp_path / "storage", *[task.cache_key for task in tasks])
+    result, log = execute(lab_with(tmp_path, Scripted(room=50), storage), tasks, keep_going=False)
+    assert len(result.failures) == 1
+    assert result.counts["failed"] == 1 and result.counts["cancelled"] == 49
+    assert len(log.outcomes()) == 50

@@ -251,3 +251,15 @@ def test_a_folder_that_cannot_be_written_to_can_be_listed_and_says_so_when_writt
             assert "StorageError" in as_somebody_else(LocalStorage(folder / "below").check_writable)
         finally:
             os.chmod(folder, 0o755)
+
+
+def test_a_run_that_found_no_result_leaves_alone_what_another_committed_meanwhile(storage: LocalStorage) -> None:
+    """The other run's tasks may be reading its files."""
+    storage.commit([record(storage, "k", b"first", LARGE)])
+    late = record(storage, "k", b"second", LARGE * 2)
+    late.replace = False
+    storage.commit([late, record(storage, "other", b"x")])
+    assert content(storage.load(["k"])["k"]) == [b"first", LARGE]
+    assert "other" in storage.present()
+    storage.close()
+    assert len([name for name in files(storage.path) if name.startswith("results/k")]) == 1
