@@ -26,6 +26,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
 }
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+_UNREADABLE = (ValueError, TypeError, AttributeError, LookupError)
 _MISSING = object()
 INLINE_LEVELS = 3
 
@@ -86,6 +87,7 @@ class Catalogue:
         self._types = types
         self._modules = {*modules, *map(module_of, types or ())}
         self._described: dict[str, tuple[str, str | None, str]] | None = None
+        self._checked = "", False
 
     def status(self, row: Row) -> str:
         """`current`, `stale` (another code_version) or `orphaned` (no such type); `unknown` without modules.
@@ -123,15 +125,24 @@ class Catalogue:
             shown = {"type": short(kind), "key": key}
             return {**shown, "params": self.params(params, levels - 1)} if levels > 0 and params else shown
 
-        return present_params(text, inline) if self._readable(text) else {}
+        try:
+            found = present_params(text, inline)
+        except _UNREADABLE:
+            found = {}
+            self._checked = text, False
+        else:
+            self._checked = text, True  # so that the status of the same row need not read it again
+        return found
 
     def _readable(self, text: str) -> bool:
         """Whether parameters are as `core.codec` writes them; in a damaged or foreign entry they are not."""
-        try:
-            present_params(text, str)
-        except (ValueError, TypeError, AttributeError, LookupError):
-            return False
-        return True
+        if self._checked[0] != text:
+            try:
+                present_params(text, str)
+                self._checked = text, True
+            except _UNREADABLE:
+                self._checked = text, False
+        return self._checked[1]
 
     def parameter(self, row: Row, path: Sequence[str]) -> Any:
         """The value at a dotted path, followed into nested tasks; a marker of its own where there is none."""
