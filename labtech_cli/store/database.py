@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+import stat
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from labtech_cli.errors import StorageError
 from labtech_cli.store.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION, statements, sweep
 
 _BUSY_SECONDS = 60.0
+_RETRY_SECONDS = 0.02
+T = TypeVar("T")
 
 
 class Database:
@@ -30,20 +34,24 @@ class Database:
         self._connection = None
 
     def exists(self) -> bool:
-        if self.path.is_dir():
-            return (self.path / "labtech.db").exists()
-        if self.path.exists():
+        """Whether there is a database. Raises `StorageError` where its folder is a file."""
+        try:
+            mode = os.stat(self.path).st_mode  # once: another process may make the folder meanwhile
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        if not stat.S_ISDIR(mode):
             raise StorageError(
                 f"storage '{self.path}' is a file, not a folder",
                 hint="name a folder with --storage or [lab] storage",
             )
-        return False
+        return (self.path / "labtech.db").exists()
 
     def select(self, query: str, values: Sequence[object] = ()) -> list[Any]:
         if not self.exists():
             return []
         try:
-            return self.connect(write=False).execute(query, tuple(values)).fetchall()
+            database = self.connect(write=False)
+            return _patiently(lambda: database.execute(query, tuple(values)).fetchall())
         except sqlite3.Error as error:
             if "no such table" in str(error):
                 return []  # its maker was killed before it wrote the tables; the next to write makes them
@@ -53,7 +61,7 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         database = self.connect(write=True)
         try:
-            database.execute("BEGIN IMMEDIATE")
+            _patiently(lambda: database.execute("BEGIN IMMEDIATE"))
             yield database
             database.execute("COMMIT")
         except sqlite3.Error as error:
@@ -71,7 +79,7 @@ class Database:
         try:
             if write:
                 self._make_folder()
-            self._connection = self._open(write)
+            self._connection = _patiently(lambda: self._open(write))
         except (OSError, sqlite3.Error) as error:
             raise self.error(error) from None
         self._pid, self._writable = os.getpid(), write
@@ -145,3 +153,16 @@ class Database:
         elif "full" in reason or "No space" in reason:
             hint = "make room on the disk; what was saved before is safe"
         return StorageError(f"storage '{self.path}': {reason[:1].lower()}{reason[1:]}", hint=hint)
+
+
+def _patiently(action: Callable[[], T]) -> T:
+    """Do `action`, again while the database is locked: SQLite's own timeout does not cover the switch to
+    WAL, nor the recovery of a log, which several commands that start at once run into."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            return action()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(_RETRY_SECONDS)

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -263,3 +264,22 @@ def test_a_run_that_found_no_result_leaves_alone_what_another_committed_meanwhil
     assert "other" in storage.present()
     storage.close()
     assert len([name for name in files(storage.path) if name.startswith("results/k")]) == 1
+
+
+def test_processes_that_make_a_storage_at_the_same_moment_all_can_use_it(folder: Path) -> None:
+    code = (
+        "import time\n"
+        "go = float(sys.argv[2])\n"
+        "while time.time() < go:\n"
+        "    pass\n"
+        "storage.present()\n"
+        "storage.commit([record(storage, f'k{os.getpid()}', b'x')])\n"
+        "storage.present()\n"
+        "storage.close()\n"
+    )
+    for turn in range(3):
+        place = folder / str(turn)
+        moment = str(time.time() + 1.0)
+        for process in [child(code, place, moment) for _ in range(5)]:
+            finish(process)
+        assert len(LocalStorage(place).present()) == 5
