@@ -74,10 +74,11 @@ class LocalStorage(Storage):
             placed = [self._place(record, moved) for record in records]
             with self._database.transaction() as database:
                 there = self._there(database, [record.key for record in records if record.stored])
-                late = [record.key for record in records if record.key in there and not record.replace]
+                pairs = list(zip(records, placed, strict=True))
+                late = {record.key for record in records if record.key in there and not record.replace}
                 old = [folder for key, folders in there.items() if key not in late for folder in folders]
-                old += [folder for key in late for folder in _homes(placed[_index(records, key)][0])]
-                wanted = [pair for pair in zip(records, placed, strict=True) if pair[0].key not in late]
+                old += [folder for record, (parts, _) in pairs if record.key in late for folder in _homes(parts)]
+                wanted = [pair for pair in pairs if pair[0].key not in late]
                 self._insert(database, wanted)
         except BaseException:
             for source, place in moved:  # so that those that can be committed can be committed without the others
@@ -237,10 +238,6 @@ class LocalStorage(Storage):
 def _homes(parts: str) -> list[str]:
     """The folders that the text of a result's parts names."""
     return list({home for line in parts.split("\n") if _is_home(home := line.rpartition("\t")[2])})
-
-
-def _index(records: Sequence[Record], key: str) -> int:
-    return next(number for number, record in enumerate(records) if record.key == key)
 
 
 def _is_home(folder: str) -> bool:
