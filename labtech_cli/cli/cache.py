@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from labtech_cli.cli.filters import Catalogue, Filters, is_key, short, types_of
+from labtech_cli.cli.catalogue import Catalogue, short, types_of, utc
+from labtech_cli.cli.filters import Filters, is_key
 from labtech_cli.cli.options import (
     ConfigOption,
     FormatOption,
@@ -78,12 +79,15 @@ def ls(
     if sort not in SORTS:
         raise unknown_choice("--sort", sort, SORTS)
     with data_stream(output) as out:
-        from labtech_cli.report.tables import write_rows
+        from labtech_cli.report.tables import write_objects, write_rows
 
         catalogue = _catalogue(resolved, module)
         filters = Filters(names or (), where or (), older_than, _statuses(module, stale, current, orphaned))
         rows = _sorted(filters.select(catalogue), sort)[:limit]
-        if chosen in ("json", "jsonl"):
+        if chosen == "jsonl" or (chosen == "json" and not out.isatty()):
+            write_objects(map(catalogue.as_text, rows), chosen, out, schema="labtech.cache/1", key="results")
+            return
+        if chosen == "json":
             shown = [catalogue.as_json(row) for row in rows]
         else:
             shown = [_table_row(catalogue, row, whole=chosen == "csv") for row in rows]
@@ -194,7 +198,6 @@ def stats(
     resolved = read_config(config, profile, storage, sets)
     chosen = chosen_format(format, json, FORMATS)
     with data_stream(output) as out:
-        from labtech_cli.cli.filters import _utc
         from labtech_cli.report.tables import write_rows
 
         place = make_lab(resolved).storage
@@ -205,8 +208,8 @@ def stats(
                 "results": item.results,
                 "size_bytes": item.size_bytes,
                 "duration_seconds": item.duration_seconds,
-                "oldest": _utc(item.oldest),
-                "newest": _utc(item.newest),
+                "oldest": utc(item.oldest),
+                "newest": utc(item.newest),
             }
             for item in found
         ]

@@ -24,6 +24,8 @@ _WIDEST: Final = 500  # characters of a cell in a table; the other formats have 
 _NARROWEST: Final = 12  # characters a column keeps on a terminal that is too narrow
 # Controls, line separators, marks that reorder text, and surrogates.
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_UNSAFE_JSON: Final = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", ""))
+_NOT_ASCII: Final = re.compile("[^\x00-\x7e]")
 _MARKDOWN: Final = re.compile(r"[\\|*`\[~]|(?<!\w)_|_(?!\w)")
 _NUMBERS: Final = ("nan", "inf", "-inf")  # as `core.present` writes the numbers JSON does not have
 _ATOMS: Final = frozenset((str, int, bool, type(None)))
@@ -81,6 +83,20 @@ def write_json(document: Any, stream: TextIO) -> None:
     stream.write(_json(document, stream, 2 if stream.isatty() else None) + "\n")
 
 
+def write_objects(objects: Iterable[str], format: str, stream: TextIO, *, schema: str, key: str) -> None:
+    """Rows that are JSON objects in text already, as `write_rows` would write them in `json` or `jsonl`."""
+    head = json.dumps(schema)
+    if format == "jsonl":
+        stream.writelines(f'{{"schema":{head},{_safe_json(text, stream)[1:]}\n' for text in objects)
+        return
+    stream.write(f'{{"schema":{head},{json.dumps(key)}:[')
+    separator = ""
+    for text in objects:
+        stream.write(separator + _safe_json(text, stream))
+        separator = ","
+    stream.write("]}\n")
+
+
 def plain(value: Any) -> Any:
     """A value as JSON has it: enum members by name, numbers it lacks and foreign objects as text."""
     if type(value) in _ATOMS:
@@ -97,10 +113,21 @@ def plain(value: Any) -> Any:
 
 
 def _json(document: Any, stream: TextIO, indent: int | None) -> str:
-    unicode = (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
     separators = (",", ":") if indent is None else (",", ": ")
-    text = json.dumps(plain(document), ensure_ascii=not unicode, indent=indent, separators=separators)
-    return re.sub(_UNSAFE.pattern.replace("\x00-\x1f", ""), lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _safe_json(json.dumps(plain(document), ensure_ascii=False, indent=indent, separators=separators), stream)
+
+
+def _safe_json(text: str, stream: TextIO) -> str:
+    """JSON text in which what a terminal would obey, and what the stream cannot encode, is escaped."""
+    if text.isascii() and "\x7f" not in text:
+        return text
+    unicode = (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
+    return (_UNSAFE_JSON if unicode else _NOT_ASCII).sub(_escape_json, text)
+
+
+def _escape_json(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from labtech_cli.cli.filters import Catalogue, Filters, is_key, seconds_of, short
+from labtech_cli.cli.catalogue import Catalogue, short
+from labtech_cli.cli.filters import Filters, is_key, seconds_of
 from labtech_cli.errors import ConfigError
+from labtech_cli.report.tables import plain
 from labtech_cli.store.storage import NullStorage, Row
 
 NOW = time.time()
@@ -117,3 +120,12 @@ def test_statuses_need_the_types() -> None:
     assert {empty.status(item) for item in ROWS} == {"orphaned"}
     assert catalogue.status(row("dddd", "Fit", {}, version="v2")) == "current"
     assert catalogue.status(Row("e", "other.Fit", None, "{}", "pickle", 0.0, 0.0, 0)) == "unknown"
+
+
+def test_a_row_as_text_is_the_row_as_json() -> None:
+    catalogue = Catalogue(Fixed(), {}, ())
+    for item in catalogue.rows:
+        odd = [{"params": "{"}, {"params": "[]"}, {"params": '{"a": {"$task": 5}}'}, {"duration": float("inf")}]
+        for change in [{}, *odd]:
+            changed = replace(item, **change)
+            assert json.loads(catalogue.as_text(changed)) == plain(catalogue.as_json(changed))
