@@ -148,7 +148,11 @@ class Session:
                         )
                     )
                     sinks = Sinks(
-                        self._emit, self.fan_out.tick, self.fan_out.interval, tracking.ended if tracking else None
+                        self.fan_out.handle,
+                        self.fan_out.reads,
+                        self.fan_out.tick,
+                        self.fan_out.interval,
+                        tracking.ended if tracking else None,
                     )
                     loop = Loop(
                         self.run_id,

@@ -95,6 +95,7 @@ def _make_type(
         encoded_names=tuple((item, keys.encode_str(item)) for item in sorted(parameters)),
         prefix=keys.type_prefix(name, code_version),
         post_init=callable(getattr(cls, "post_init", None)),
+        keeps_nothing=cache is None or bool(getattr(cache, "keeps_nothing", False)),
     )
     return cls
 

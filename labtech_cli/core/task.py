@@ -67,11 +67,8 @@ class TaskType:
     encoded_names: tuple[tuple[str, bytes], ...]
     prefix: bytes
     post_init: bool
-
-    @property
-    def keeps_nothing(self) -> bool:
-        """Whether results of this type are never kept beyond a run (`cache=None` or `NullCache()`)."""
-        return self.cache is None or getattr(self.cache, "keeps_nothing", False)
+    keeps_nothing: bool
+    """Whether results of this type are never kept beyond a run (`cache=None` or `NullCache()`)."""
 
 
 class Task(Generic[R]):

@@ -13,6 +13,8 @@ from labtech_cli.core.events import Active, Event
 class Reporter:
     """Reads the events of a run. Override what you need; raising does not hurt the run."""
 
+    ignores: frozenset[type] = frozenset()
+    """Kinds of events that `handle` does nothing with: they are not passed to it, nor made if nobody reads them."""
     interval: float | None = None
     """Seconds between calls of `tick`, or None when there is nothing to draw by the clock."""
 
@@ -31,14 +33,24 @@ class FanOut(Reporter):
 
     def __init__(self, reporters: Sequence[Reporter]) -> None:
         self._live = tuple(reporters)  # replaced, never changed, so that a drop harms no iteration
+        self._readers: dict[type, tuple[Reporter, ...]] = {}
         self.interval = min((r.interval for r in reporters if r.interval is not None), default=None)
 
+    def reads(self, kind: type) -> bool:
+        """Whether anybody does something with events of this kind."""
+        return bool(self._of(kind))
+
     def handle(self, event: Event) -> None:
-        for reporter in self._live:
+        for reporter in self._readers.get(type(event)) or self._of(type(event)):
             try:
                 reporter.handle(event)
             except Exception as error:
                 self._drop(reporter, error)
+
+    def _of(self, kind: type) -> tuple[Reporter, ...]:
+        if kind not in self._readers:
+            self._readers[kind] = tuple(reporter for reporter in self._live if kind not in reporter.ignores)
+        return self._readers[kind]
 
     def tick(self, now: float, active: Callable[[], Sequence[Active]]) -> None:
         for reporter in self._live:
@@ -49,7 +61,7 @@ class FanOut(Reporter):
                     self._drop(reporter, error)
 
     def close(self) -> None:
-        closing, self._live = self._live, ()
+        closing, self._live, self._readers = self._live, (), {}
         for reporter in closing:
             try:
                 reporter.close()
@@ -59,6 +71,7 @@ class FanOut(Reporter):
     def _drop(self, reporter: Reporter, error: Exception) -> None:
         """Take `reporter` out; its `close` still gives back what it holds (the cursor, a file)."""
         self._live = tuple(kept for kept in self._live if kept is not reporter)
+        self._readers = {}
         with contextlib.suppress(Exception):
             reporter.close()
         _warn(reporter, error)

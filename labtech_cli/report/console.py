@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.segment import Segment, Segments
 from rich.style import Style
 
-from labtech_cli.core.events import Active, Event, Outcome, RunFinished, TaskFinished, TaskOutput, Warned
+from labtech_cli.core.events import Active, Event, Outcome, RunFinished, TaskFinished, TaskOutput, TaskStarted, Warned
 from labtech_cli.report import words
 from labtech_cli.report.base import Reporter
 from labtech_cli.report.frame import cut, frame, oldest, room
@@ -28,6 +28,7 @@ class LiveReporter(Reporter):
     """A display that redraws itself below what tasks print; at the end it makes way for the summary."""
 
     interval = 0.1
+    ignores = frozenset((TaskStarted,))
 
     def __init__(
         self,

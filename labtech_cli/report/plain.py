@@ -13,6 +13,7 @@ from labtech_cli.core.events import (
     RunStarted,
     TaskFinished,
     TaskOutput,
+    TaskStarted,
     Warned,
 )
 from labtech_cli.report import words
@@ -47,6 +48,8 @@ class LineWriter:
 
 class QuietReporter(Reporter):
     """Says nothing of a run that goes well: warnings as they come, and failures at the end."""
+
+    ignores = frozenset((TaskStarted,))
 
     def __init__(
         self,

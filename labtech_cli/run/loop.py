@@ -51,6 +51,8 @@ class Sinks:
     """Who is told what: reporters by events and by the clock, the tracker of each task's end."""
 
     emit: Callable[[Event], None]
+    reads: Callable[[type], bool]
+    """Whether anybody reads events of this kind."""
     tick: Callable[[float, Callable[[], Sequence[Active]]], None]
     interval: float | None = None
     track: Callable[[int, Any, Failure | None, Any], None] | None = None
@@ -210,15 +212,21 @@ class Loop:
         if outcome.failure is not None:
             self._fail(number, outcome.failure, outcome)
             return
-        given = Input(outcome.stored, outcome.value, outcome.started_at, outcome.duration, True)
-        kept = self.storage.keeps and not type(self.graph.tasks[number]).__labtech__.keeps_nothing
-        if kept and outcome.stored is not None and not outcome.stored.inline:
-            given = given._replace(stored=self.storage.load([self.graph.tasks[number]._labtech_key]).popitem()[1])
-        self.shelf.put(number, given, in_storage=kept)
+        if self.shelf.wants(number):
+            self._put(number, outcome)
         self.shelf.done(number)
         self.schedule.succeeded(number)
         self.done_well[number] = 1
         self._finish(number, Outcome.SUCCEEDED, outcome)
+
+    def _put(self, number: int, outcome: Ended) -> None:
+        """Keep a result at hand for the tasks that need it."""
+        given = Input(outcome.stored, outcome.value, outcome.started_at, outcome.duration, True)
+        task = self.graph.tasks[number]
+        kept = self.storage.keeps and not type(task).__labtech__.keeps_nothing
+        if kept and outcome.stored is not None and not outcome.stored.inline:
+            given = given._replace(stored=self.storage.load([task._labtech_key]).popitem()[1])
+        self.shelf.put(number, given, in_storage=kept)
 
     def _fail(self, number: int, failure: Failure, outcome: Ended | None) -> None:
         tail = self._tails.pop(number, b"")
@@ -245,7 +253,8 @@ class Loop:
         because: Any = None,
     ) -> None:
         self.counts.add(outcome)
-        self._tails.pop(number, None)
+        if self._tails:
+            self._tails.pop(number, None)
         task = self.graph.tasks[number]
         if self.sinks.track is not None:
             self.sinks.track(number, task, failure, self._notes.pop(number, None))
@@ -266,7 +275,8 @@ class Loop:
 
     def _start_event(self, number: int, when: float, worker: int = 0) -> None:
         self._started[number] = when
-        self.sinks.emit(TaskStarted(self.run_id, when, self.graph.tasks[number], 1, worker))
+        if self.sinks.reads(TaskStarted):
+            self.sinks.emit(TaskStarted(self.run_id, when, self.graph.tasks[number], 1, worker))
 
     def _output(self, report: Output) -> None:
         number = report.number

@@ -49,6 +49,7 @@ class ProcessRunner(Runner):
         self._starter: Starter
         self._reports: list[Report] = []
         self._idle_deaths = 0
+        self._filled: WorkerHandle | None = None  # the worker that very short tasks go to
         self._lanes: dict[int, int] = {}  # which worker a running task was given to
 
     def start(self, setting: Setting) -> None:
@@ -245,9 +246,14 @@ class ProcessRunner(Runner):
 
         Very short tasks fill one worker before the next: what depends on them can follow them there.
         """
-        workers = list(self._workers.values())
+        filled = self._filled
         if self._seconds < _PACKED_SECONDS:
-            return max([w for w in workers if len(w.in_flight) < MAX_BATCH] or workers, key=lambda w: len(w.in_flight))
+            if filled is None or len(filled.in_flight) >= MAX_BATCH or self._workers.get(filled.slot) is not filled:
+                free = [worker for worker in self._workers.values() if len(worker.in_flight) < MAX_BATCH]
+                filled = max(free or self._workers.values(), key=lambda worker: len(worker.in_flight))
+                self._filled = filled
+            return filled
+        workers = list(self._workers.values())
         least = min([len(worker.in_flight) for worker in workers])
         idle = [worker for worker in workers if len(worker.in_flight) == least]
         if len(idle) == 1 or not work.inputs:

@@ -33,6 +33,10 @@ class Shelf:
         self._in_storage: dict[int, int] = {}
         self._bytes = 0
 
+    def wants(self, number: int) -> bool:
+        """Whether anything will read this task's result."""
+        return self._readers[number] > 0
+
     def put(self, number: int, given: Input, *, in_storage: bool) -> None:
         """A result that exists now."""
         if not self._readers[number]:
