@@ -29,7 +29,7 @@ from labtech_cli.run.starters import ForkStarter, SpawnStarter, Starter, ZygoteS
 from labtech_cli.run.wire import Channel
 from labtech_cli.run.worker import Input, Outcome
 
-MAX_BATCH = 64
+MAX_BATCH = 256
 BATCH_SECONDS = 0.02
 _PACKED_SECONDS = 0.0003  # tasks shorter than this cost less than sending them to another worker does
 HELD_BYTES = 64 << 20  # inputs a worker keeps for later tasks
