@@ -126,6 +126,23 @@ def test_help_and_version_import_nothing_heavy_and_no_lab(line: list[str]) -> No
         assert "typer" not in modules
 
 
+def test_completion_imports_nothing_heavy_and_no_lab() -> None:
+    code = "import atexit, sys; atexit.register(lambda: print('MODULES', *sys.modules, file=sys.stderr)); "
+    asked = {"_LABTECH_COMPLETE": "complete_bash", "COMP_WORDS": "labtech ca", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code + "import labtech_cli.__main__ as m; sys.argv[0] = 'labtech'; m.main()"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+        env={**environment(), **asked},
+    )
+    assert done.stdout.split() == ["cache"], done.stderr
+    modules = done.stderr.partition("MODULES ")[2].split()
+    assert not {name.partition(".")[0] for name in modules} & HEAVY
+    assert "labtech_cli.lab" not in modules
+
+
 def test_looking_imports_nothing_heavy(seen: Cli) -> None:
     storage = str(seen.folder / "labtech_storage")
     for line in (["cache", "ls"], ["cache", "stats", "--json"], ["config", "show"]):

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from labtech_cli import Lab, logger, task
 
@@ -206,6 +208,50 @@ class Array:
 
     def run(self) -> Any:
         return np.full(self.size // 8, self.fill, dtype=np.int64)
+
+
+@dataclass
+class Holder:
+    name: str
+    data: Any
+
+
+@task
+class Wrapped:
+    """An array of a megabyte in something: it takes the way of large results wherever it is."""
+
+    how: str
+
+    def run(self) -> Any:
+        data = np.arange(1 << 17)
+        made = {"dict": lambda: {"deep": [data]}, "dataclass": lambda: Holder("x", data)}
+        made["frame"] = lambda: pd.DataFrame({"n": data, "x": data * 0.5})
+        return made[self.how]()
+
+
+def array_in(value: Any) -> Any:
+    """The array that `Wrapped` put into its result."""
+    if isinstance(value, Holder):
+        return value.data
+    return value["deep"][0] if isinstance(value, dict) else value["n"].to_numpy()
+
+
+@task
+class ReadsWrapped:
+    wrapped: Wrapped
+    turn: int
+
+    def run(self) -> tuple[int, bool]:
+        """The sum, and whether the array lies in the stored file, mapped."""
+        data = array_in(self.wrapped.result)
+        seen, place = int(data.sum()), data.__array_interface__["data"][0]
+        if data.flags.writeable:
+            data[:] = -1
+        for line in Path("/proc/self/maps").read_text().splitlines():
+            low, high = (int(end, 16) for end in line.split()[0].split("-"))
+            if low <= place < high:
+                return seen, line.endswith("buffers.bin")
+        return seen, False
 
 
 @task

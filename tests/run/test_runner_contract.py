@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from sample_tasks import (
     Number,
     OnlyInMain,
     Passing,
+    ReadsWrapped,
     SeesContext,
     SpoilsInput,
     Talks,
@@ -32,6 +34,8 @@ from sample_tasks import (
     UsesJoblib,
     UsesLab,
     UsesPassing,
+    Wrapped,
+    array_in,
     chain,
     ladder,
     traces,
@@ -202,6 +206,43 @@ def test_a_dependent_that_writes_into_its_input_harms_no_other_now_or_later(
     third = SpoilsInput(array, 3)
     loaded = make_lab(tmp_path, runner).run_tasks([third, array], disable_progress=True)
     assert loaded[third] == (size // 8, 99) and int(loaded[array].sum()) == size // 8
+
+
+class Opened:
+    """The files this process opens, while it is told to watch. An audit hook stays for good."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.watching = False
+        sys.addaudithook(self.note)
+
+    def note(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self.watching and event == "open":
+            self.names.append(str(arguments[0]))
+
+
+@pytest.fixture(scope="module")
+def opened() -> Opened:
+    return Opened()
+
+
+@each_runner
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="looks into /proc")
+@pytest.mark.parametrize("how", ["dict", "dataclass", "frame"])
+def test_a_large_array_is_mapped_by_dependents_wherever_in_a_result_it_is_and_writing_changes_it_for_nobody(
+    tmp_path: Path, runner: str, how: str, opened: Opened
+) -> None:
+    total = sum(range(1 << 17))
+    tasks = [ReadsWrapped(Wrapped(how), turn) for turn in range(4)]
+    opened.names.clear()
+    opened.watching = True
+    execute(make_lab(tmp_path, runner), tasks)
+    opened.watching = False
+    results = make_lab(tmp_path, runner).run_tasks(tasks, disable_progress=True)
+    assert list(results.values()) == [(total, True)] * 4
+    if runner in PROCESS:
+        assert opened.names and not [name for name in opened.names if "buffers.bin" in name]  # not by the parent
+    assert int(array_in(make_lab(tmp_path).load(Wrapped(how))).sum()) == total
 
 
 @each_runner
