@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> Statements:
 
 
 @pytest.fixture
-def digests(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def digests(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One item for each key that is digested, with the bytes it is made of."""
     seen: list[int] = []
 
@@ -78,7 +78,7 @@ def digests(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return hashlib.blake2b(data, **options)
 
     monkeypatch.setattr(keys, "blake2b", counted)
-    yield seen
+    return seen
 
 
 class Calls:

@@ -106,12 +106,11 @@ def freeze(value: Any, dependencies: list[Any]) -> tuple[Any, bytes]:
 
 def _freeze_items(values: Any, dependencies: list[Any]) -> tuple[Any, bytes]:
     frozen, parts = [], [b"(%d:" % len(values)]
+    if values and all(["__labtech__" in kind.__dict__ for kind in set(map(type, values))]):
+        # As `freeze` does, without a call for each: aggregates hold many tasks and nothing else.
+        dependencies.extend(values)
+        return tuple(values), parts[0] + "t".join(["", *[item._labtech_key for item in values]]).encode()
     for position, item in enumerate(values):
-        if "__labtech__" in type(item).__dict__:  # as in `freeze`, without a call: aggregates hold many tasks
-            dependencies.append(item)
-            frozen.append(item)
-            parts.append(b"t" + item._labtech_key.encode())
-            continue
         try:
             kept, part = freeze(item, dependencies)
         except UnsupportedValue as error:
