@@ -26,8 +26,9 @@ from labtech_cli.session import Prepared, RunResult, Session, no_context
 from labtech_cli.store import formats
 from labtech_cli.store.blobs import Stored, verify
 from labtech_cli.store.local import LocalStorage
+from labtech_cli.store.records import Timings
 from labtech_cli.store.restore import Restorer
-from labtech_cli.store.storage import NullStorage, Storage, Timings
+from labtech_cli.store.storage import NullStorage, Storage
 
 _AT_ONCE = 500  # results read from the storage at a time: bounds memory
 

@@ -27,7 +27,7 @@ from labtech_cli.run.tracking import Tracking
 from labtech_cli.run.worker import Input
 from labtech_cli.store import formats
 from labtech_cli.store.blobs import Stored, verify
-from labtech_cli.store.storage import Timings
+from labtech_cli.store.records import Timings
 
 if TYPE_CHECKING:
     from labtech_cli.lab import Lab

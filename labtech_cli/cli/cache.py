@@ -25,7 +25,7 @@ from labtech_cli.cli.options import (
 from labtech_cli.cli.shared import data_stream, find_targets, load_module, make_lab, read_config
 from labtech_cli.errors import ConfigError
 from labtech_cli.report.words import count, duration, size
-from labtech_cli.store.storage import Row
+from labtech_cli.store.records import Row
 
 app = typer.Typer(
     rich_markup_mode=None, add_completion=False, no_args_is_help=True, help="List, show and remove cached results."

@@ -11,7 +11,8 @@ from typing import Any
 
 from labtech_cli.core.codec import present_params
 from labtech_cli.report.tables import plain
-from labtech_cli.store.storage import Row, Storage
+from labtech_cli.store.records import Row
+from labtech_cli.store.storage import Storage
 
 _UNREADABLE = (ValueError, TypeError, AttributeError, LookupError)
 MISSING = object()

@@ -12,7 +12,7 @@ from typing import Any
 
 from labtech_cli.cli.catalogue import MISSING, Catalogue, short
 from labtech_cli.errors import ConfigError, did_you_mean
-from labtech_cli.store.storage import Row
+from labtech_cli.store.records import Row
 
 STATUSES = ("current", "stale", "orphaned")
 _CONDITION = re.compile(r"^\s*([A-Za-z_][\w.]*)\s*(==|!=|<=|>=|=|<|>)\s*(?![=<>!])(\S.*?)\s*$", re.DOTALL)

@@ -32,7 +32,8 @@ from labtech_cli.run.runner import Died, Note, Output, Report, Returned, Runner,
 from labtech_cli.run.shelf import Shelf
 from labtech_cli.run.worker import Input
 from labtech_cli.run.worker import Outcome as Ended
-from labtech_cli.store.storage import Record, Storage
+from labtech_cli.store.records import Record
+from labtech_cli.store.storage import Storage
 
 _IDLE_SECONDS = 0.25  # how often the clock is looked at when nothing arrives
 _TAIL_BYTES = 4096

@@ -37,6 +37,8 @@ class Stored(NamedTuple):
 
     format: str
     blobs: tuple[Blob, ...]
+    signature: str = ""
+    """As `store.signing` makes it; empty where results are not signed."""
 
     @property
     def size(self) -> int:

@@ -26,8 +26,9 @@ from pathlib import Path
 from labtech_cli.errors import CacheError, DamagedResult
 from labtech_cli.store.blobs import Blob, Stored, check_name
 from labtech_cli.store.database import Database
+from labtech_cli.store.records import Record, Row, Timings, TypeStats
 from labtech_cli.store.schema import INSERT, INSERT_TIMING, remove_own
-from labtech_cli.store.storage import Record, Row, Storage, Timings, TypeStats
+from labtech_cli.store.storage import Storage
 
 _MANY = 500  # parameters of one statement
 

@@ -3,66 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeAlias
 
+from labtech_cli.errors import StorageError
 from labtech_cli.store.blobs import Stored
+from labtech_cli.store.records import Claim, Journal, Move, Owner, Record, Row, Timings, TypeStats
 
-
-@dataclass(slots=True)
-class Record:
-    """A task that was run: described always, with its result where one is to be kept."""
-
-    key: str
-    type: str
-    code_version: str | None
-    params: str
-    """As `core.codec.encode_params` writes them."""
-    duration: float
-    started_at: float
-    stored: Stored | None
-    replace: bool = True
-    """Whether to replace a result that is there. A run that found none leaves alone what another run
-    committed meanwhile: its files may be in use."""
-
-
-@dataclass(slots=True)
-class Row:
-    """What a storage's listing tells of one result, without its bytes."""
-
-    key: str
-    type: str
-    code_version: str | None
-    params: str
-    format: str
-    started_at: float
-    duration: float
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class TypeStats:
-    """Totals of one task type."""
-
-    type: str
-    results: int
-    size_bytes: int
-    duration_seconds: float
-    oldest: float
-    newest: float
-
-
-@dataclass(slots=True)
-class Timings:
-    """How long tasks took before: by key, else by type."""
-
-    by_key: dict[str, float] = field(default_factory=dict)
-    by_type: dict[str, float] = field(default_factory=dict)
-
-    def of(self, task: Any) -> float | None:
-        known = self.by_key.get(task._labtech_key)
-        return known if known is not None else self.by_type.get(type(task).__labtech__.name)
+Claiming: TypeAlias = Callable[[str, bool], Claim]
+"""Asks for a task by key; the second argument says whether a result that is there would do."""
 
 
 class Storage(ABC):
@@ -118,6 +68,68 @@ class Storage(ABC):
     @abstractmethod
     def set_aside(self, key: str) -> None:
         """Take a damaged result out of the way, so that it counts as absent."""
+
+    # What follows has a default that does without: then nothing is known of the code behind results,
+    # two runs at once may both compute a task, and results cannot be given other identities.
+
+    def keep(self, documents: Mapping[str, str]) -> None:
+        """Keep texts under their digests, before results that name them are committed. Never changed later."""
+
+    def documents(self, digests: Iterable[str]) -> dict[str, str]:
+        """The texts that are kept under these digests; those that are not there are left out."""
+        return {}
+
+    def codes(self) -> dict[tuple[str, str | None], int]:
+        """How many results there are by type and the digest of the code that produced them: one query."""
+        return {}
+
+    def produced_by(self, codes: Collection[str | None]) -> dict[str, str | None]:
+        """The results that this code produced: code digests by key."""
+        return {}
+
+    def rewrite(self, moves: Sequence[Move], title: str) -> int:
+        """Give results other identities: all of `moves`, or none, whatever happens. The number in the journal.
+
+        A move whose key has no result renames the task's description alone. Raises `StorageError` when a
+        new key has a result of its own that is not moved away, or a live run needs one of the results.
+        """
+        raise StorageError(f"storage '{self.describe()}' cannot give results other identities")
+
+    def journal(self) -> list[Journal]:
+        """The rewrites that were done and not undone, oldest first."""
+        return []
+
+    def undo(self, number: int) -> int:
+        """Take a rewrite back; how many results got their identity back. The journal forgets it."""
+        raise StorageError(f"storage '{self.describe()}' has no rewrite {number} to undo")
+
+    def enter(self, needs: Collection[str]) -> None:
+        """A run begins that needs the results of these keys: nothing removes them until it leaves or dies."""
+
+    def leave(self) -> None:
+        """The run is over: what it held is free, and rubbish of dead runs is swept."""
+
+    def beat(self) -> None:
+        """Say that the run lives. To be called every few seconds."""
+
+    def claiming(self) -> AbstractContextManager[Claiming]:
+        """Ask for tasks, many at a time; claims hold at the latest when the context ends."""
+        return nullcontext(lambda key, reuse: Claim.MINE)
+
+    def release(self, keys: Sequence[str]) -> None:
+        """Give back claims of tasks that were not computed. A commit gives back its own."""
+
+    def alone(self) -> bool:
+        """Whether no other run has used the storage since the last claim: then claims are sure to be granted."""
+        return True
+
+    def live(self) -> list[Owner]:
+        """The other runs that use the storage now."""
+        return []
+
+    def needed(self) -> set[str]:
+        """The keys that other live runs need."""
+        return set()
 
     def close(self) -> None:
         """Let go of files. The storage opens again when it is used again."""

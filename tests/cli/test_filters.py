@@ -14,7 +14,8 @@ from labtech_cli.cli.catalogue import Catalogue, short
 from labtech_cli.cli.filters import Filters, is_key, seconds_of
 from labtech_cli.errors import ConfigError
 from labtech_cli.report.tables import plain
-from labtech_cli.store.storage import NullStorage, Row
+from labtech_cli.store.records import Row
+from labtech_cli.store.storage import NullStorage
 
 NOW = time.time()
 

@@ -19,7 +19,7 @@ from labtech_cli.run.runner import Died, Output, Report, Returned, Runner, Runne
 from labtech_cli.run.worker import Outcome as Ended
 from labtech_cli.store import formats
 from labtech_cli.store.local import LocalStorage
-from labtech_cli.store.storage import Record
+from labtech_cli.store.records import Record
 
 
 class Scripted(Runner):

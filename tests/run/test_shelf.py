@@ -14,7 +14,8 @@ from labtech_cli.run.shelf import Shelf
 from labtech_cli.run.worker import Input
 from labtech_cli.store import formats
 from labtech_cli.store.local import LocalStorage
-from labtech_cli.store.storage import NullStorage, Record, Storage
+from labtech_cli.store.records import Record
+from labtech_cli.store.storage import NullStorage, Storage
 
 
 def given(value: object, spool: str = "") -> Input:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from labtech_cli.store.blobs import INLINE_MAX, Blob, PartFolder, Stored, verify
-from labtech_cli.store.storage import Record, Storage
+from labtech_cli.store.records import Record
+from labtech_cli.store.storage import Storage
 
 LARGE = b"0123456789abcdef" * (INLINE_MAX // 8)
 

@@ -9,7 +9,8 @@ import pytest
 from storage_kit import LARGE, content, files, record
 
 from labtech_cli.store.local import LocalStorage
-from labtech_cli.store.storage import NullStorage, Row, Storage, TypeStats
+from labtech_cli.store.records import Row, TypeStats
+from labtech_cli.store.storage import NullStorage, Storage
 
 
 @pytest.fixture(params=["local", "null"])

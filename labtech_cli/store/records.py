@@ -1,0 +1,122 @@
+"""What goes into a storage and comes out of it, besides the bytes of results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from labtech_cli.store.blobs import Stored
+
+
+@dataclass(slots=True)
+class Record:
+    """A task that was run: described always, with its result where one is to be kept."""
+
+    key: str
+    type: str
+    code_version: str | None
+    params: str
+    """As `core.codec.encode_params` writes them."""
+    duration: float
+    started_at: float
+    stored: Stored | None
+    replace: bool = True
+    """Whether to replace a result that is there. A run that found none leaves alone what another run
+    committed meanwhile: its files may be in use."""
+    peak_memory: int | None = None
+    code: str | None = None
+    """The digest of the document that says which code produced it (`Storage.keep`)."""
+    origin: str | None = None
+    """The digest of the document that says where and from what it was produced."""
+
+
+@dataclass(slots=True)
+class Row:
+    """What a storage's listing tells of one result, without its bytes."""
+
+    key: str
+    type: str
+    code_version: str | None
+    params: str
+    format: str
+    started_at: float
+    duration: float
+    size: int
+    peak_memory: int | None = None
+    code: str | None = None
+    origin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TypeStats:
+    """Totals of one task type."""
+
+    type: str
+    results: int
+    size_bytes: int
+    duration_seconds: float
+    oldest: float
+    newest: float
+
+
+@dataclass(slots=True)
+class Timings:
+    """How long tasks took before: by key, else by type."""
+
+    by_key: dict[str, float] = field(default_factory=dict)
+    by_type: dict[str, float] = field(default_factory=dict)
+
+    def of(self, task: Any) -> float | None:
+        known = self.by_key.get(task._labtech_key)
+        return known if known is not None else self.by_type.get(type(task).__labtech__.name)
+
+
+class Claim(IntEnum):
+    """What became of asking for a task that is to be computed."""
+
+    MINE = 0
+    """Nobody else computes it until it is committed or released."""
+    DONE = 1
+    """Another run has committed its result meanwhile."""
+    HELD = 2
+    """Another live run computes it now."""
+
+
+class Owner(NamedTuple):
+    """A run that uses a storage: who it is, and that it lives."""
+
+    id: str
+    host: str
+    """The machine, or the container: where its `pid` means something."""
+    pid: int
+    born: str
+    """When the process started, as the machine tells it: another process that gets its pid is not it."""
+    began: float
+    """When it began to use the storage, seconds since 1970 by its own clock."""
+    beat: int
+    """Grows while it lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A result that gets another identity: `cache migrate`. Its bytes stay as they are."""
+
+    key: str
+    new_key: str
+    type: str
+    code_version: str | None
+    params: str
+    code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A rewrite that was done, with what it takes to undo it."""
+
+    number: int
+    at: float
+    title: str
+    moves: tuple[Move, ...]
+    before: tuple[Move, ...]
+    """The moves that lead back, in the same order."""
