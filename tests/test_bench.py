@@ -146,3 +146,4 @@ def test_the_names_can_be_listed_and_an_unknown_one_is_refused() -> None:
     done = bench("falt")
     assert done.returncode == 2
     assert "there is no workload 'falt'" in done.stderr
+    assert "there is no Python at nowhere" in bench("--peers", "nowhere").stderr

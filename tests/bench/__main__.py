@@ -23,7 +23,9 @@ from tests.bench.workloads import Workloads
 def main() -> None:
     parser = _parser()
     options = parser.parse_args()
-    peers = os.path.abspath(options.peers) if options.peers else None
+    peers = os.path.abspath(options.peers) if options.peers else None  # it runs in other folders
+    if peers and not os.access(peers, os.X_OK):
+        parser.error(f"--peers: there is no Python at {options.peers}")
     chosen = {workload.name: workload for workload in Workloads(options.scale, peers).all()}
     for name in options.names:
         if name not in chosen:

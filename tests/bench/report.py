@@ -38,6 +38,8 @@ def rows(workload: Workload, runs: Runs) -> list[Row]:
             comparable = reference.contender.work and row.contender.work
             ratio = row.each / reference.each if comparable else row.measures["wall"] / reference.measures["wall"]
             row.measures["ratio"] = ratio
+            if reference.contender.given_seconds and "work" in row.measures:
+                row.measures["work ratio"] = row.measures["work"] / reference.measures["wall"]
         if idle is not None and not idle.failure and not row.failure:
             row.measures |= dict(_beyond_idle(row, idle))
     return list(found.values())
@@ -110,20 +112,21 @@ def as_table(workload: Workload, found: list[Row], judged: bool = True) -> Itera
     """Lines to print. Targets are for full sizes: otherwise they are not judged."""
     unjudged = "" if judged else "  (scaled: targets are not judged)"
     yield f"{workload.name}  {workload.about}{unjudged}"
+    width = max([len(row.contender.name) for row in found]) + 2
     against = f"x {workload.reference}" if workload.reference else ""
-    yield f"  {'':<26}{'median s':>9}{'min..max':>16}{'CPU s':>9}{workload.unit + '/s':>11}  {against}"
+    yield f"  {'':<{width}}{'median s':>9}{'min..max':>16}{'CPU s':>9}{workload.unit + '/s':>11}  {against}"
     own = [row for row in found if not row.contender.peer]
     for row in own:
-        yield _line(row, judged)
+        yield _line(row, width, judged)
     if len(own) < len(found):
         yield "  peers"
     for row in found[len(own) :]:
-        yield _line(row, judged)
+        yield _line(row, width, judged)
 
 
-def _line(row: Row, judged: bool) -> str:
+def _line(row: Row, width: int, judged: bool) -> str:
     have = row.measures
-    text = f"  {row.contender.name:<26}"
+    text = f"  {row.contender.name:<{width}}"
     if row.failure:
         return f"{text} FAILED: {row.failure}"
     walls = [run.wall_seconds for run in row.timed]
@@ -136,7 +139,8 @@ def _line(row: Row, judged: bool) -> str:
 
 def _notes(have: dict[str, float]) -> Iterator[str]:
     if "work" in have:
-        yield f"{have['work']:.2f} s without start-up"
+        ratio = f" (x {have['work ratio']:.2f})" if "work ratio" in have else ""
+        yield f"{have['work']:.2f} s{ratio} without start-up"
     if "tree" in have:
         yield f"peak {have['tree'] / MEGABYTE:,.0f} MB, parent {have['parent'] / MEGABYTE:,.0f} MB"
     if "copies" in have:

@@ -1,11 +1,10 @@
 """The labtech library, two workers; a third word names its runner, a pool of forks by default."""
 
 import sys
-import time
 from typing import Any
 
 import labtech
-from common import CONSUMERS, main, mean, produce
+from common import CONSUMERS, main, mean, produce, work
 from shapes import Node
 
 
@@ -13,12 +12,12 @@ from shapes import Node
 class Task:
     number: int
     milliseconds: int
-    deps: list[Any]
+    deps: Any
+    """A list, or one task: in lists it recurses twice as deep."""
 
     def run(self) -> int:
-        if self.milliseconds:
-            time.sleep(self.milliseconds / 1000)
-        return (self.number + sum([dep.result for dep in self.deps])) % 1000
+        deps = self.deps if isinstance(self.deps, (list, tuple)) else [self.deps]
+        return work(self.number, self.milliseconds, *[dep.result for dep in deps])
 
 
 @labtech.task
@@ -47,7 +46,8 @@ def run(tasks: list[Any]) -> None:
 def graph(nodes: list[Node]) -> None:
     tasks: list[Any] = []
     for number, milliseconds, deps in nodes:
-        tasks.append(Task(number, milliseconds, [tasks[dep] for dep in deps]))
+        before = [tasks[dep] for dep in deps]
+        tasks.append(Task(number, milliseconds, before[0] if len(before) == 1 else before))
     run(tasks)
 
 
