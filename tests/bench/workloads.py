@@ -64,7 +64,7 @@ class Workloads:
         ]
 
     def _plan(self, name: str, option: str, target: str, n: int, *targets: Target) -> Workload:
-        make = f"import tasks; tasks.{target}({option})"
+        make = f"import gc, tasks; gc.disable(); tasks.{target}({option})"  # as plan does while it makes them
         contenders = [
             Contender("making the tasks", [sys.executable, "-c", make], n),
             Contender("labtech", labtech("plan", f"tasks.py:{target}", "-p", option), n, targets),
@@ -156,7 +156,7 @@ class Workloads:
         ]
         peers = self._others("layered", tasks=10, dask=200, ray=200, doit=200) if name == "layered" else []
         if name == "layered":
-            peers += self._others("layered", tasks=10, luigi=10, labtech=5)
+            peers += self._others("layered", tasks=10, luigi=10, labtech=2)
             peers += self._others("layered", tasks=10, luigi=200, labtech=200)
         return Workload(name, f"P9: 10 layers of {width}, 5 dependencies each", contenders + peers, "labtech flat")
 
