@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,6 @@ from labtech_cli.cli.shared import (
     make_lab,
     read_config,
 )
-from labtech_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from labtech_cli.project.config import Config
@@ -62,6 +60,9 @@ def run(
     events: Annotated[
         Path | None, typer.Option("--events", metavar="FILE", help="Write one event a line to a file.")
     ] = None,
+    junit_xml: Annotated[
+        Path | None, typer.Option("--junit-xml", metavar="FILE", help="Write the outcome as JUnit XML.")
+    ] = None,
     config: ConfigOption = None,
     profile: ProfileOption = None,
     storage: StorageOption = None,
@@ -81,12 +82,19 @@ def run(
         return
     with data_stream() as out, _zygote(resolved, targets) as zygote:
         found = find_targets(targets, resolved, param, grid)
+        from labtech_cli.cli.reporters import Readers, rerun_command
         from labtech_cli.core.plan import Policy
         from labtech_cli.run.loop import Rules
 
         lab = make_lab(resolved, found)
         prepared = lab.prepare(found.tasks, Policy(rerun, rerun_targets))
-        reporters, writers = _reporters(progress, out if json else None, events)
+        reporters, reader_left = Readers(
+            progress,  # type: ignore[arg-type]
+            out if json else None,
+            events,
+            junit_xml,
+            rerun_command(sys.argv[1:]),
+        ).make()
         done = lab.execute(
             prepared,
             reporters,
@@ -97,7 +105,7 @@ def run(
         if not json and show != "none" and not done.interrupted:
             show_results(done, found.tasks, out, None if show == "all" else MOST_SHOWN)
         lab.close()
-        if any(writer.broken for writer in writers):
+        if reader_left():
             raise BrokenPipeError
     if done.exit_code:
         raise typer.Exit(done.exit_code)
@@ -122,30 +130,6 @@ def show_results(done: RunResult, tasks: Sequence[Any], out: TextIO, most: int |
     write_rows(shown, None, "table", out, schema="labtech.results/1", key="results")
     if len(rows) > len(shown):
         print("… more rows: --show all prints them, 'labtech results' writes them as JSON or CSV", file=sys.stderr)
-
-
-def _reporters(progress: str, out: TextIO | None, events: Path | None) -> tuple[list[Any], list[Any]]:
-    from labtech_cli.report.progress import make_progress
-
-    again = [item for item in sys.argv[1:] if item not in ("-B", "--rerun", "--rerun-targets")]
-    rerun = " ".join(["labtech", *map(shlex.quote, again)])
-    readers: list[Any] = [make_progress(progress, sys.stderr, rerun_command=rerun)]  # type: ignore[arg-type]
-    writers: list[Any] = []
-    if out is not None or events is not None:
-        from labtech_cli.report.files import EventWriter
-
-        if out is not None:
-            writers.append(EventWriter(out))
-        if events is not None:
-            try:
-                stream = open(events, "w", encoding="utf-8")  # noqa: SIM115 - the writer closes it
-            except OSError as error:
-                raise ConfigError(
-                    f"--events {events}: {(error.strerror or str(error)).lower()}",
-                    hint="name a file in a folder that exists",
-                ) from None
-            readers.append(EventWriter(stream, close_stream=True))
-    return [*readers, *writers], writers
 
 
 @contextmanager
