@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from labtech_cli.cli.options import ConfigOption, ProfileOption, SetOption, StorageOption, unknown_choice
+from labtech_cli.cli.shards import ShardOption, prepare, read_shard
 from labtech_cli.cli.shared import (
     GridOption,
     ParamOption,
@@ -52,6 +53,7 @@ def run(
     rerun_targets: Annotated[
         bool, typer.Option("--rerun-targets", help="Ignore cached results, for the named targets only.")
     ] = False,
+    shard: ShardOption = None,
     progress: Annotated[str, typer.Option("--progress", metavar="MODE", help="auto, live, plain or none.")] = "auto",
     show: Annotated[
         str, typer.Option("--show", metavar="HOW", help="Results of the targets to print: auto, all or none.")
@@ -74,11 +76,12 @@ def run(
     """
     _check("--progress", progress, PROGRESS)
     _check("--show", show, SHOW)
+    part = read_shard(shard)
     resolved = read_config(config, profile, storage, sets, workers=workers, runner=runner, keep_going=keep_going)
     if dry_run:
         from labtech_cli.cli.plan import show_plan
 
-        show_plan(resolved, targets, param, grid, (rerun, rerun_targets), "json" if json else "table")
+        show_plan(resolved, targets, param, grid, (rerun, rerun_targets), "json" if json else "table", shard=part)
         return
     with data_stream() as out, _zygote(resolved, targets) as zygote:
         found = find_targets(targets, resolved, param, grid)
@@ -87,13 +90,13 @@ def run(
         from labtech_cli.run.loop import Rules
 
         lab = make_lab(resolved, found)
-        prepared = lab.prepare(found.tasks, Policy(rerun, rerun_targets))
+        found, prepared = prepare(lab, found, Policy(rerun, rerun_targets), part)
         reporters, reader_left = Readers(
             progress,  # type: ignore[arg-type]
             out if json else None,
             events,
             junit_xml,
-            rerun_command(sys.argv[1:]),
+            rerun_command(sys.argv[1:]) if part is None else None,  # what is left would be split anew
         ).make()
         done = lab.execute(
             prepared,
