@@ -45,7 +45,7 @@ class GitHubReporter(Reporter):
         if self._summary:
             text = "\n".join([*summary(self._tally, self._rerun), "", ""])
             try:
-                with open(self._summary, "a", encoding="utf-8") as file:
+                with open(self._summary, "a", encoding="utf-8", errors="replace") as file:
                     file.write(text)
             except OSError as error:
                 reason = (error.strerror or str(error)).lower()
