@@ -96,15 +96,16 @@ class Teller:
         task = self.graph.tasks[number]
         if self.sinks.track is not None:
             self.sinks.track(number, task, failure, self.notes.pop(number, None))
-        started = self._started.pop(number, None)
+        started, now = self._started.pop(number, None), time.time()
+        lasted = None if started is None else max(0.0, now - started)  # where no worker is left to say
         self.sinks.emit(
             TaskFinished(
                 self.run_id,
-                time.time(),
+                now,
                 task,
                 outcome,
                 0 if started is None else 1,
-                ended.duration if ended else None,
+                ended.duration if ended else lasted,
                 ended.peak_memory if ended else None,
                 failure,
                 because,
