@@ -124,7 +124,8 @@ class Session:
     def execute(self, zygote: Any) -> RunResult:
         damaged = self._verify_inputs()
         if not self.prepared.plan.counts[Action.RUN]:
-            return self._run(zygote, damaged)  # writes nothing: the storage may be one that cannot be written to
+            self.storage.leave()  # what a dead run left; nothing else is written: it may be that nothing can be
+            return self._run(zygote, damaged)
         self.storage.check_writable()
         needs = [key for key, action in self._actions() if action is not Action.UNTOUCHED]
         self.storage.enter(needs)

@@ -61,15 +61,14 @@ class Ledger:
 
     def leave(self, *, stay: bool) -> None:
         """See `Storage.leave`. To `stay` is to remain the owner of a spool that is still read from."""
-        if self._me is None or self._pid != os.getpid():
-            return
-        with self._database.transaction() as database:
-            _forget(database, [self._me.id])
-            if stay:
-                self._me = self._me._replace(began=time.time())
-                database.execute("INSERT INTO owner VALUES (?,?,?,?,?,?,?)", (*self._me, b""))
-        if not stay:
-            self._me = None
+        if self._me is not None and self._pid == os.getpid():
+            with self._database.transaction() as database:
+                _forget(database, [self._me.id])
+                if stay:
+                    self._me = self._me._replace(began=time.time())
+                    database.execute("INSERT INTO owner VALUES (?,?,?,?,?,?,?)", (*self._me, b""))
+            if not stay:
+                self._me = None
         self.sweep()
 
     def beat(self) -> None:
@@ -164,6 +163,8 @@ class Ledger:
     def sweep(self) -> None:
         """Remove what dead owners left: their leases, spools and folders; and what no result names any more,
         unless somebody who still reads may have been told of it before."""
+        if not self._is_littered() or not os.access(self._folder, os.W_OK):
+            return
         with self._database.transaction() as database:
             owners = [Owner(*row) for row in database.execute(_OWNER)]
             living = {owner.id for owner in owners if self._watch.lives(owner)}
@@ -179,6 +180,12 @@ class Ledger:
                 shutil.rmtree(self._folder / folder, ignore_errors=True)
             database.executemany("DELETE FROM litter WHERE folder = ?", [(folder,) for folder in folders])
             self._sweep_spools(living)
+
+    def _is_littered(self) -> bool:
+        """Whether there may be something to sweep: a look that writes nothing."""
+        rows = self._database.select("SELECT id FROM owner UNION ALL SELECT folder FROM litter")
+        spool = self._folder / "spool"
+        return bool(set(rows) - {(self._me.id if self._me else "",)}) or (spool.is_dir() and any(spool.iterdir()))
 
     def _sweep_spools(self, living: Collection[str]) -> None:
         spool = self._folder / "spool"
