@@ -61,6 +61,10 @@ class DamagedResult(CacheError):
     """A stored result does not match its checksum, or a part of it is missing."""
 
 
+class UntrustedResult(CacheError):
+    """A stored result carries no signature of an accepted key."""
+
+
 class RunnerError(LabtechError):
     """A runner cannot be started or used."""
 

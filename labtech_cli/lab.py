@@ -28,6 +28,7 @@ from labtech_cli.store.blobs import Stored, verify
 from labtech_cli.store.local import LocalStorage
 from labtech_cli.store.records import Timings
 from labtech_cli.store.restore import Restorer
+from labtech_cli.store.signing import Trust
 from labtech_cli.store.storage import NullStorage, Storage
 
 _AT_ONCE = 500  # results read from the storage at a time: bounds memory
@@ -79,6 +80,7 @@ class Lab:
         if context is not None and not isinstance(context, Mapping):
             raise LabError(f"context must be a dict, not {type(context).__name__}")
         self.storage = open_storage(storage)
+        self.trust = Trust.from_environment()
         self.continue_on_failure = continue_on_failure
         self.workers = max_workers or cpu_count()
         self.context = ContextSpec(dict(context or {}), dict(context_loaders or {}))
@@ -176,6 +178,7 @@ class Lab:
             found = self.storage.load([task._labtech_key]).get(task._labtech_key)
         if found is None:
             raise TaskNotFound(f"no result is stored for {render(task, 100)}", hint="run it with lab.run_task(task)")
+        self.trust.check(task._labtech_key, found)
         try:
             verify(found)
         except DamagedResult as error:

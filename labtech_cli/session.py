@@ -146,7 +146,8 @@ class Session:
         loaded = plan.numbers(Action.LOAD)
         for number in loaded:
             self._emit(TaskFinished(self.run_id, time.time(), graph.tasks[number], Outcome.LOADED))
-        shelf = Shelf(graph, self.storage, runs, [n for n in graph.targets if runs[n] and not self._keeps(n)])
+        kept_here = [number for number in graph.targets if runs[number] and not self._keeps(number)]
+        shelf = Shelf(graph, self.storage, runs, kept_here, self.lab.trust)
         runner = make_runner(self.lab.runner, [graph.tasks[number] for number in plan.numbers(Action.RUN)], zygote)
         tracking: Tracking | None = None
         loop: Loop | None = None
@@ -197,6 +198,7 @@ class Session:
             interrupts,
             bytearray([why in (Why.RERUN, Why.RERUN_TARGET) for why in plan.whys]),
             self._made,
+            self.lab.trust,
         )
 
     def _made(self, number: int) -> tuple[str | None, str | None]:
@@ -251,6 +253,8 @@ class Session:
             bad: list[str] = []
             for start in range(0, len(keys), _AT_ONCE):
                 found = self.storage.load(keys[start : start + _AT_ONCE])
+                for key, stored in found.items():
+                    self.lab.trust.check(key, stored)
                 bad.extend(key for key, stored in found.items() if _damage(stored) is not None)
             if not bad:
                 return messages
