@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from labtech_cli.core.codec import read_params, write_params
-from labtech_cli.core.rekey import UNREADABLE, references, stored_key
+from labtech_cli.core.rekey import UNREADABLE, references, rewritten, stored_key
 from labtech_cli.store.records import Move, Row
 from labtech_cli.store.reshape import Fields, Request, check_fields, moved_values
 
@@ -90,6 +91,21 @@ def plan_migration(described: Described, rows: Iterable[Row], request: Request, 
     migration = _settle(changes, results, described, keep)
     migration.unreadable = survey.unreadable
     return migration
+
+
+def enum_members(described: Described) -> dict[str, set[str]]:
+    """The Enum types that stored parameters name, with the members that occur; those of damaged ones are left out."""
+    found: dict[str, set[str]] = defaultdict(set)
+
+    def on_member(kind: str, name: str) -> tuple[str, str]:
+        found[kind].update(name.split("|"))
+        return kind, name
+
+    for _, _, params in described.values():
+        if '"$enum"' in params:
+            with suppress(*UNREADABLE):
+                rewritten(read_params(params), lambda key: key, on_member)
+    return dict(found)
 
 
 class _Survey:

@@ -21,7 +21,7 @@ class MemoryStorage(NullStorage):
         super().__init__()
         self.tasks: dict[str, Record] = {}
         self._journal: list[Journal] = []
-        self._before: dict[int, dict[str, Record]] = {}
+        self._replaced: dict[int, dict[str, Record]] = {}
 
     def describe(self) -> str:
         return "memory"
@@ -55,7 +55,9 @@ class MemoryStorage(NullStorage):
     def rewrite(self, moves: Sequence[Move], title: str) -> int:
         before = tuple([self._as_it_is(move) for move in moves])
         number = 1 + max((item.number for item in self._journal), default=0)
-        self._before[number] = copy.copy(self.tasks)
+        leaving = {move.key for move in moves}
+        targets = [move.new_key for move in moves if move.new_key not in leaving]
+        self._replaced[number] = {key: self.tasks[key] for key in targets if key in self.tasks}
         self.tasks = self._moved(moves)
         self._journal.append(Journal(number, 0.0, title, tuple(moves), before))
         return number
@@ -86,7 +88,7 @@ class MemoryStorage(NullStorage):
 
     def undo(self, number: int) -> int:
         (entry,) = [item for item in self._journal if item.number == number]
-        self.tasks = self._before.pop(number)
+        self.tasks = {**self._replaced.pop(number), **self._moved(entry.before)}
         self._journal.remove(entry)
         return sum(move.new_key in self.present() for move in entry.before)
 
