@@ -152,6 +152,13 @@ def _undo(
     entry = journal.get(number or list(journal)[-1])
     if entry is None or more is not None:
         raise ConfigError(f"there is no migration {more or number}", hint=f"there are {', '.join(journal)}")
+    for later in place.journal():
+        if later.number > entry.number and {move.key for move in later.moves} & {move.key for move in entry.before}:
+            raise ConfigError(
+                f"migration {entry.number} cannot be taken back before {later.number}, "
+                "which moved some of its tasks on",
+                hint=f"undo {later.number} first",
+            )
     if not dry_run:
         many = place.undo(entry.number)
         print(f"took back {entry.number}: {entry.title} ({count(many, 'result')})", file=sys.stderr)

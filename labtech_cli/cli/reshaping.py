@@ -18,7 +18,7 @@ from labtech_cli.store.records import Row
 from labtech_cli.store.reshape import Request
 
 _NAMED = {"None": None, "none": None, "null": None, "True": True, "False": False}
-_MEMBER = re.compile(r"((?:\w+\.)+[A-Z]\w*)\.([A-Za-z_]\w*(?:\|[A-Za-z_]\w*)*)")
+_MEMBER = re.compile(r"(?:[A-Za-z_]\w*\.)+[A-Z]\w*\.[A-Za-z_]\w*(?:\|[A-Za-z_]\w*)*")
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*(?:\.\*)?")
 
 
@@ -49,7 +49,7 @@ def read_request(asked: Asked, catalogue: Catalogue, described: Described) -> Re
             raise ConfigError(
                 f"--rename {name}: no stored parameter is {old}.{name}", hint=did_you_mean(name, members[old])
             )
-    values = {name: stored_value(text, described) for name, text in _pairs("--set", asked.set, "FIELD=VALUE")}
+    values = {name: stored_value(text, described, members) for name, text in _pairs("--set", asked.set, "FIELD=VALUE")}
     if old == new and not (values or rename or asked.drop or asked.code_version):
         raise ConfigError(
             "the old name is the new one, and nothing else is to change",
@@ -126,16 +126,16 @@ def _example(option: str) -> str:
     return "lr=rate" if option == "--rename" else "momentum=0.9"
 
 
-def stored_value(text: str, described: Mapping[str, Any]) -> Any:
+def stored_value(text: str, described: Mapping[str, Any], enums: Collection[str]) -> Any:
     """The value that `text` writes, encoded as a storage keeps it.
 
     TOML or JSON; `package.module.Enum.MEMBER`; `task:KEY`; any other text stands for itself.
     """
     if text.startswith("task:"):
         return {"$task": _task_key(text.removeprefix("task:"), described)}
-    member = _MEMBER.fullmatch(text)
-    if member:
-        return {"$enum": member[1], "name": member[2]}
+    kind, _, member = text.rpartition(".")
+    if kind in enums or _MEMBER.fullmatch(text):
+        return {"$enum": kind, "name": member}
     value = _literal(text)
     try:
         return encode_value(freeze(value, [])[0])

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from labtech_cli.core.codec import read_params, write_params
 from labtech_cli.core.rekey import UNREADABLE, references, rewritten, stored_key
+from labtech_cli.errors import ConfigError
 from labtech_cli.store.records import Move, Row
 from labtech_cli.store.reshape import Fields, Request, check_fields, moved_values
 
@@ -88,6 +89,11 @@ def plan_migration(described: Described, rows: Iterable[Row], request: Request, 
             continue
         if change is not None:
             changes[key], keys[key] = change, change.move.new_key
+    for key in references(request.set)[0]:
+        if key in changes:
+            raise ConfigError(
+                f"--set names the task {key}, which would get another key itself", hint="migrate in two steps"
+            )
     migration = _settle(changes, results, described, keep)
     migration.unreadable = survey.unreadable
     return migration

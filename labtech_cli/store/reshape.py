@@ -118,6 +118,8 @@ def _same(one: Any, other: Any) -> bool:
 
 def shown(value: Any) -> str:
     """An encoded value in a few words: enum members by name, tasks by the beginning of their key."""
+    if isinstance(value, dict) and "$enum" in value:
+        return f"{value['$enum']}.{value['name']}"
     found = present_params(write_params({"": value}), lambda key: f"task:{key[:12]}")[""]
     return json.dumps(found, ensure_ascii=False)
 

@@ -97,6 +97,17 @@ def test_an_earlier_one_is_undone_by_its_number(inside: Inside) -> None:
     assert {Grown(1).cache_key, Fit(0.1).cache_key} <= inside.present()
 
 
+def test_one_that_was_built_upon_is_not_undone_first(inside: Inside) -> None:
+    inside("Train", "Fit", "-y").check()
+    inside("Fit", "Fit", "--rename", "lr=rate", "-y").check()
+    assert inside("--undo", "1").error() == (
+        "migration 1 cannot be taken back before 2, which moved some of its tasks on; undo 2 first"
+    )
+    inside("--undo").check()
+    inside("--undo").check()
+    assert Train(0.1).cache_key in inside.present()
+
+
 def test_json_is_as_documented(inside: Inside) -> None:
     planned = checked(json.loads(inside(*TO_FIT, "--json", "-n").check().out))
     assert not planned["applied"] and planned["number"] is None and planned["tasks"] == 6 and planned["results"] == 5
@@ -159,6 +170,20 @@ def test_short_names_enums_and_modules(inside: Inside) -> None:
 def test_values_are_literals_enum_members_and_tasks(inside: Inside, text: str, value: Any) -> None:
     inside("Grown", "Grown", "--set", f"extra={text}", "-y").check()
     assert Grown(1, value).cache_key in inside.present()
+
+
+def test_a_task_that_is_migrated_itself_is_no_value_for_a_field(inside: Inside) -> None:
+    remember(inside.storage, Report([Grown(1)]))
+    key = Report([Grown(1)]).cache_key
+    told = inside("Grown", "Grown", "--set", f"extra=task:{key}", "-y").error()
+    assert told.startswith(f"--set names the task {key}, which would get another key itself")
+
+
+def test_it_is_told_what_a_value_is_taken_for(inside: Inside) -> None:
+    shown = [
+        inside("Grown", "Grown", "--set", f"extra={text}", "-n").check().out for text in ("a.B.C", '"a.B.C"', "x.y")
+    ]
+    assert "extra = a.B.C " in shown[0] and 'extra = "a.B.C"' in shown[1] and 'extra = "x.y"' in shown[2]
 
 
 def test_conditions_choose_tasks(inside: Inside) -> None:
@@ -267,10 +292,8 @@ def test_after_a_move_nothing_runs_again(ran: Cli) -> None:
     )
     (ran.folder / "experiments.py").unlink()
     ran("cache", "migrate", "experiments.Add", "experiments.Plus", "--yes").check()
-    assert (
-        "7 of 8"
-        not in ran("cache", "migrate", "experiments.*", "lab.models.*", "-n", "-m", "lab/models.py").check().err
-    )
+    planned = ran("cache", "migrate", "experiments.*", "lab.models.*", "-n", "-m", "lab/models.py").check()
+    assert "8 of 8 tasks would be found" in planned.err
     ran("cache", "migrate", "experiments.*", "lab.models.*", "--yes").check()
     assert executed(ran, "lab/models.py:total") == {"loaded": 1}
     assert executed(ran, "lab/models.py:many") == {"loaded": 3}
@@ -279,7 +302,6 @@ def test_after_a_move_nothing_runs_again(ran: Cli) -> None:
     assert sorted(row["type"] for row in ran("cache", "ls", "--json").check().document()["results"]) == ["Add"] * 7 + [
         "Total"
     ]
-    assert ran("cache", "verify").code in (0, 2)  # where there is such a command
 
 
 @real
