@@ -20,9 +20,11 @@ from labtech_cli.errors import DamagedResult, LabError
 from labtech_cli.report.base import FanOut
 from labtech_cli.run.backends import make_runner
 from labtech_cli.run.interrupts import Interrupts
-from labtech_cli.run.loop import Loop, Rules, Sinks
-from labtech_cli.run.runner import Setting
+from labtech_cli.run.loop import Loop, Rules
+from labtech_cli.run.origin import Origin, command_line
+from labtech_cli.run.runner import Runner, Setting
 from labtech_cli.run.shelf import Shelf
+from labtech_cli.run.teller import Sinks, Teller
 from labtech_cli.run.tracking import Tracking
 from labtech_cli.run.worker import Input
 from labtech_cli.store import formats
@@ -117,10 +119,24 @@ class Session:
         self.storage = lab.storage
         self.run_id = f"{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
         self.began = time.monotonic()
+        self._where: str | None = None
 
     def execute(self, zygote: Any) -> RunResult:
-        self.storage.check_writable()
         damaged = self._verify_inputs()
+        if not self.prepared.plan.counts[Action.RUN]:
+            return self._run(zygote, damaged)  # writes nothing: the storage may be one that cannot be written to
+        self.storage.check_writable()
+        needs = [key for key, action in self._actions() if action is not Action.UNTOUCHED]
+        self.storage.enter(needs)
+        folders = [place.folder for place in self.lab.modules if getattr(place, "folder", "")]
+        self.origin = Origin(folders[0] if folders else None)
+        try:
+            return self._run(zygote, damaged)
+        finally:
+            self.origin.close()
+            self.storage.leave()
+
+    def _run(self, zygote: Any, damaged: list[str]) -> RunResult:
         plan, graph = self.prepared.plan, self.prepared.plan.graph
         runs = self.prepared.runs()
         self._emit_started(plan)
@@ -147,26 +163,8 @@ class Session:
                             tracker,
                         )
                     )
-                    sinks = Sinks(
-                        self.fan_out.handle,
-                        self.fan_out.reads,
-                        self.fan_out.tick,
-                        self.fan_out.interval,
-                        tracking.ended if tracking else None,
-                    )
-                    loop = Loop(
-                        self.run_id,
-                        graph,
-                        self._schedule(runs),
-                        runner,
-                        self.storage,
-                        shelf,
-                        sinks,
-                        self.rules,
-                        interrupts,
-                        bytearray([why in (Why.RERUN, Why.RERUN_TARGET) for why in plan.whys]),
-                    )
-                    loop.counts.add(Outcome.LOADED, len(loaded))
+                    loop = self._loop(runs, runner, shelf, interrupts, tracking)
+                    loop.teller.counts.add(Outcome.LOADED, len(loaded))
                     loop.run()
             except BaseException:
                 if tracking is not None:
@@ -175,6 +173,42 @@ class Session:
             finally:
                 runner.close()
         return self._finish(loop, loaded, shelf, interrupts, tracking)
+
+    def _loop(
+        self, runs: bytearray, runner: Runner, shelf: Shelf, interrupts: Interrupts, tracking: Tracking | None
+    ) -> Loop:
+        plan = self.prepared.plan
+        sinks = Sinks(
+            self.fan_out.handle,
+            self.fan_out.reads,
+            self.fan_out.tick,
+            self.fan_out.interval,
+            tracking.ended if tracking else None,
+        )
+        return Loop(
+            plan.graph,
+            self._schedule(runs),
+            runner,
+            self.storage,
+            shelf,
+            Teller(self.run_id, plan.graph, sinks),
+            self.rules,
+            interrupts,
+            bytearray([why in (Why.RERUN, Why.RERUN_TARGET) for why in plan.whys]),
+            self._made,
+        )
+
+    def _made(self, number: int) -> tuple[str | None, str | None]:
+        """The documents that say which code made a result and where; kept before the first result that names them."""
+        if self._where is None:
+            self._where, text = self.origin.document({}, command_line())
+            self.storage.keep({self._where: text})
+        return None, self._where
+
+    def _actions(self) -> Iterator[tuple[str, Action]]:
+        plan = self.prepared.plan
+        for task, action in zip(plan.graph.tasks, plan.actions, strict=True):
+            yield task._labtech_key, action
 
     def _finish(
         self,
@@ -185,7 +219,9 @@ class Session:
         tracking: Tracking | None,
     ) -> RunResult:
         graph = self.prepared.plan.graph
-        counts = loop.counts.by if loop else {**dict.fromkeys([o.value for o in Outcome], 0), "loaded": len(loaded)}
+        counts = (
+            loop.teller.counts.by if loop else {**dict.fromkeys([o.value for o in Outcome], 0), "loaded": len(loaded)}
+        )
         failures = [(graph.tasks[number], failure) for number, failure in loop.failures.items()] if loop else []
         interrupted = interrupts.level > 0 and counts[Outcome.CANCELLED] > 0
         code = interrupts.exit_status if interrupted else 1 if failures else 0

@@ -28,7 +28,7 @@ MAY: dict[str, list[str]] = {
     "plugins": ["errors"],
     "core": ["core", "errors", "names"],
     "store": ["store", "core", "errors", "names"],
-    "run": ["run", "store", "core", "errors", "names", "project.modules", "alias", "plugins", "log"],
+    "run": ["run", "store", "core", "errors", "names", "project.modules", "alias", "plugins", "log", "_version"],
     "report": ["report", "core", "errors"],
     "project": ["project", "core", "errors", "names", "alias"],
     "lab": ["core", "store", "run", "report", "project", "session", "errors", "names", "plugins", "alias", "log"],

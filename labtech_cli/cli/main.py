@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any
 
 import typer
@@ -91,8 +94,30 @@ def labtech(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line; the exit status. Errors are drawn here and nowhere else."""
+    """Run a command line; the exit status. SIGTERM ends it as Ctrl-C does, with a status of its own."""
     _open_closed_streams()
+    if threading.current_thread() is not threading.main_thread():  # Python delivers no signals there
+        return _run(arguments)
+    came: list[int] = []
+    home = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != home:  # a process that a module forked: not ours to keep alive
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        came.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        status = _run(arguments)
+        return 128 + came[0] if came else status
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Errors are drawn here and nowhere else."""
     show_all = "--traceback" in arguments
     arguments = [item for item in arguments if item != "--traceback"] if show_all else list(arguments)
     try:

@@ -19,6 +19,7 @@ from labtech_cli.cli.options import (
     StorageOption,
     chosen_format,
 )
+from labtech_cli.cli.shards import ShardOption, prepare, read_shard
 from labtech_cli.cli.shared import (
     GridOption,
     ParamOption,
@@ -31,6 +32,7 @@ from labtech_cli.cli.shared import (
 )
 
 if TYPE_CHECKING:
+    from labtech_cli.core.shard import Shard
     from labtech_cli.lab import Lab
     from labtech_cli.project.config import Config
     from labtech_cli.session import Prepared
@@ -49,6 +51,7 @@ def plan(
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 if anything would run.")] = False,
     rerun: Annotated[bool, typer.Option("--rerun", "-B", help="As if run with --rerun.")] = False,
     rerun_targets: Annotated[bool, typer.Option("--rerun-targets", help="As if run with --rerun-targets.")] = False,
+    shard: ShardOption = None,
     workers: WorkersOption = None,
     config: ConfigOption = None,
     profile: ProfileOption = None,
@@ -62,9 +65,11 @@ def plan(
 
     Example: labtech plan experiments.py:evaluation --tasks
     """
+    part = read_shard(shard)
     resolved = read_config(config, profile, storage, sets, workers=workers)
     chosen = chosen_format(format, json, FORMATS)
-    runs = show_plan(resolved, targets, param, grid, (rerun, rerun_targets), chosen, tasks=tasks, output=output)
+    reruns = rerun, rerun_targets
+    runs = show_plan(resolved, targets, param, grid, reruns, chosen, tasks=tasks, output=output, shard=part)
     if check and runs:
         raise typer.Exit(1)
 
@@ -79,6 +84,7 @@ def show_plan(
     *,
     tasks: bool = False,
     output: Path | None = None,
+    shard: Shard | None = None,
 ) -> int:
     """Plan and print; how many tasks would run."""
     with data_stream(output) as out:
@@ -87,7 +93,7 @@ def show_plan(
         from labtech_cli.report.tables import write_json, write_rows
 
         lab = make_lab(config, found)
-        prepared = lab.prepare(found.tasks, Policy(*reruns))
+        found, prepared = prepare(lab, found, Policy(*reruns), shard)
         if format == "json":
             write_json(_document(lab, prepared, found.names), out)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from labtech_cli.cli.options import ConfigOption, ProfileOption, SetOption, StorageOption, unknown_choice
+from labtech_cli.cli.shards import ShardOption, prepare, read_shard
 from labtech_cli.cli.shared import (
     GridOption,
     ParamOption,
@@ -23,7 +23,6 @@ from labtech_cli.cli.shared import (
     make_lab,
     read_config,
 )
-from labtech_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from labtech_cli.project.config import Config
@@ -54,6 +53,7 @@ def run(
     rerun_targets: Annotated[
         bool, typer.Option("--rerun-targets", help="Ignore cached results, for the named targets only.")
     ] = False,
+    shard: ShardOption = None,
     progress: Annotated[str, typer.Option("--progress", metavar="MODE", help="auto, live, plain or none.")] = "auto",
     show: Annotated[
         str, typer.Option("--show", metavar="HOW", help="Results of the targets to print: auto, all or none.")
@@ -61,6 +61,9 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Write one event a line to stdout.")] = False,
     events: Annotated[
         Path | None, typer.Option("--events", metavar="FILE", help="Write one event a line to a file.")
+    ] = None,
+    junit_xml: Annotated[
+        Path | None, typer.Option("--junit-xml", metavar="FILE", help="Write the outcome as JUnit XML.")
     ] = None,
     config: ConfigOption = None,
     profile: ProfileOption = None,
@@ -73,20 +76,28 @@ def run(
     """
     _check("--progress", progress, PROGRESS)
     _check("--show", show, SHOW)
+    part = read_shard(shard)
     resolved = read_config(config, profile, storage, sets, workers=workers, runner=runner, keep_going=keep_going)
     if dry_run:
         from labtech_cli.cli.plan import show_plan
 
-        show_plan(resolved, targets, param, grid, (rerun, rerun_targets), "json" if json else "table")
+        show_plan(resolved, targets, param, grid, (rerun, rerun_targets), "json" if json else "table", shard=part)
         return
     with data_stream() as out, _zygote(resolved, targets) as zygote:
         found = find_targets(targets, resolved, param, grid)
+        from labtech_cli.cli.reporters import Readers, rerun_command
         from labtech_cli.core.plan import Policy
         from labtech_cli.run.loop import Rules
 
         lab = make_lab(resolved, found)
-        prepared = lab.prepare(found.tasks, Policy(rerun, rerun_targets))
-        reporters, writers = _reporters(progress, out if json else None, events)
+        found, prepared = prepare(lab, found, Policy(rerun, rerun_targets), part)
+        reporters, reader_left = Readers(
+            progress,  # type: ignore[arg-type]
+            out if json else None,
+            events,
+            junit_xml,
+            rerun_command(sys.argv[1:]) if part is None else None,  # what is left would be split anew
+        ).make()
         done = lab.execute(
             prepared,
             reporters,
@@ -97,7 +108,7 @@ def run(
         if not json and show != "none" and not done.interrupted:
             show_results(done, found.tasks, out, None if show == "all" else MOST_SHOWN)
         lab.close()
-        if any(writer.broken for writer in writers):
+        if reader_left():
             raise BrokenPipeError
     if done.exit_code:
         raise typer.Exit(done.exit_code)
@@ -122,30 +133,6 @@ def show_results(done: RunResult, tasks: Sequence[Any], out: TextIO, most: int |
     write_rows(shown, None, "table", out, schema="labtech.results/1", key="results")
     if len(rows) > len(shown):
         print("… more rows: --show all prints them, 'labtech results' writes them as JSON or CSV", file=sys.stderr)
-
-
-def _reporters(progress: str, out: TextIO | None, events: Path | None) -> tuple[list[Any], list[Any]]:
-    from labtech_cli.report.progress import make_progress
-
-    again = [item for item in sys.argv[1:] if item not in ("-B", "--rerun", "--rerun-targets")]
-    rerun = " ".join(["labtech", *map(shlex.quote, again)])
-    readers: list[Any] = [make_progress(progress, sys.stderr, rerun_command=rerun)]  # type: ignore[arg-type]
-    writers: list[Any] = []
-    if out is not None or events is not None:
-        from labtech_cli.report.files import EventWriter
-
-        if out is not None:
-            writers.append(EventWriter(out))
-        if events is not None:
-            try:
-                stream = open(events, "w", encoding="utf-8")  # noqa: SIM115 - the writer closes it
-            except OSError as error:
-                raise ConfigError(
-                    f"--events {events}: {(error.strerror or str(error)).lower()}",
-                    hint="name a file in a folder that exists",
-                ) from None
-            readers.append(EventWriter(stream, close_stream=True))
-    return [*readers, *writers], writers
 
 
 @contextmanager

@@ -48,6 +48,7 @@ class Schedule:
         self._deps = graph.deps
         self.remaining = sum(self._open)
         self.running = 0
+        self._parked: list[int] = []
         self.stopped = False
         ready = [number for number in range(len(graph)) if runs[number] and not self._missing[number]]
         self._fill(ready)
@@ -111,6 +112,23 @@ class Schedule:
         self._leave(number)
         if not self._missing[number]:
             self._push(number)
+
+    def park(self, number: int) -> None:
+        """A task that was taken waits for somebody else to compute it: it is not offered until `unpark`."""
+        self._leave(number)
+        self._parked.append(number)
+
+    def unpark(self) -> None:
+        """What was parked may be taken again."""
+        parked, self._parked = self._parked, []
+        for number in parked:
+            if self._open[number]:
+                self._push(number)
+
+    @property
+    def parked(self) -> int:
+        """How many tasks wait for somebody else."""
+        return len(self._parked)
 
     def is_open(self, number: int) -> bool:
         """Whether a task has not ended."""

@@ -8,35 +8,27 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from labtech_cli.core.codec import encode_params
-from labtech_cli.core.events import (
-    Active,
-    Counts,
-    Event,
-    Failure,
-    Outcome,
-    TaskFinished,
-    TaskOutput,
-    TaskStarted,
-    Warned,
-)
+from labtech_cli.core.events import Failure, Outcome
 from labtech_cli.core.graph import Graph
 from labtech_cli.core.schedule import Schedule
 from labtech_cli.errors import LabtechError
+from labtech_cli.run.claims import Claims
 from labtech_cli.run.interrupts import Interrupts
 from labtech_cli.run.runner import Died, Note, Output, Report, Returned, Runner, Work
 from labtech_cli.run.shelf import Shelf
+from labtech_cli.run.teller import Teller
 from labtech_cli.run.worker import Input
 from labtech_cli.run.worker import Outcome as Ended
-from labtech_cli.store.records import Record
-from labtech_cli.store.storage import Storage
+from labtech_cli.store.owners import BEAT_SECONDS
+from labtech_cli.store.records import Claim, Record
+from labtech_cli.store.storage import Claiming, Storage
 
 _IDLE_SECONDS = 0.25  # how often the clock is looked at when nothing arrives
-_TAIL_BYTES = 4096
+_PATIENCE = 20  # looking for what others compute takes at most one part in so many of the time
 
 
 @dataclass(slots=True)
@@ -48,44 +40,34 @@ class Rules:
 
 
 @dataclass(slots=True)
-class Sinks:
-    """Who is told what: reporters by events and by the clock, the tracker of each task's end."""
-
-    emit: Callable[[Event], None]
-    reads: Callable[[type], bool]
-    """Whether anybody reads events of this kind."""
-    tick: Callable[[float, Callable[[], Sequence[Active]]], None]
-    interval: float | None = None
-    track: Callable[[int, Any, Failure | None, Any], None] | None = None
-
-
-@dataclass(slots=True)
 class Loop:
     """One run of a schedule on a runner."""
 
-    run_id: str
     graph: Graph
     schedule: Schedule
     runner: Runner
     storage: Storage
     shelf: Shelf
-    sinks: Sinks
+    teller: Teller
     rules: Rules
     interrupts: Interrupts
     replaces: bytearray
     """1 for each task that runs though it had a result, by number."""
-    counts: Counts = field(default_factory=Counts)
+    made: Callable[[int], tuple[str | None, str | None]]
+    """The documents that say which code produces a task's result, and where: kept when first asked for."""
     failures: dict[int, Failure] = field(default_factory=dict)
-    _started: dict[int, float] = field(default_factory=dict)
     done_well: bytearray = field(init=False)
     """1 for each task that succeeded, by number."""
-    _notes: dict[int, Any] = field(default_factory=dict)
-    _tails: dict[int, bytes] = field(default_factory=dict)
+    claims: Claims = field(init=False)
+    _told: bool = False
+    _look_again: float = 0.0
+    _beaten: float = field(default_factory=time.monotonic)
     _ticked: float = 0.0
     _level: int = 0
 
     def __post_init__(self) -> None:
         self.done_well = bytearray(len(self.graph))
+        self.claims = Claims(self.graph, self.storage, self.replaces)
 
     def run(self) -> None:
         """Until nothing runs and nothing more can start. Then every task has had its last event."""
@@ -93,15 +75,17 @@ class Loop:
             if self._obey():
                 break
             self._fill()
+            if self.schedule.parked and not self.schedule.running:
+                time.sleep(_IDLE_SECONDS / 4)  # nothing to do but to wait for another run
             reports = self.runner.wait(self._timeout())
             if reports:
                 self._take(reports)
             self._clock()
         for number in self.schedule.unfinished():
-            self._finish(number, Outcome.CANCELLED)
+            self.teller.end(number, Outcome.CANCELLED)
 
     def _timeout(self) -> float:
-        interval = self.sinks.interval
+        interval = self.teller.sinks.interval
         return _IDLE_SECONDS if interval is None else min(interval, _IDLE_SECONDS)
 
     def _obey(self) -> bool:
@@ -113,31 +97,64 @@ class Loop:
         self.schedule.stop()
         running = self.schedule.running
         if level == 1 and running:
-            self._warn(f"interrupted: waiting for {running} running task{'s' * (running != 1)}; again to stop them")
+            tasks = f"{running} running task{'s' * (running != 1)}"
+            self.teller.warn(f"interrupted: waiting for {tasks}; again to stop them")
         if level >= 2:
             self.runner.kill()
         return level >= 2
 
     def _fill(self) -> None:
-        for _ in range(self.runner.room()):
-            number = self.schedule.take()
-            if number is None:
-                self._follow()
-                return
-            try:
-                inputs = self.shelf.take(number)
-            except LabtechError as error:  # a result that was there when planned is gone now
-                self._fail(number, Failure(type(error).__name__, f"an input cannot be loaded: {error}"), None)
-                continue
-            self.runner.submit(Work(number, 1, inputs))
+        began = time.monotonic()
+        if self.schedule.parked and began >= self._look_again:
+            self.schedule.unpark()
+        with self.storage.claiming() as claim:
+            room = self.runner.room()
+            while room > 0:
+                number = self.schedule.take()
+                if number is None:
+                    self._follow(claim)
+                    break
+                if self._is_mine(number, claim) and self._start(number):
+                    room -= 1
+        if began >= self._look_again:
+            now = time.monotonic()
+            self._look_again = now + max(_IDLE_SECONDS, _PATIENCE * (now - began))
 
-    def _follow(self) -> None:
+    def _is_mine(self, number: int, claim: Claiming) -> bool:
+        """Whether to compute a task here: not when another run has done it meanwhile, or is at it."""
+        answer = self.claims.ask(number, claim)
+        if answer is Claim.DONE:
+            self.shelf.done(number)
+            self.schedule.succeeded(number)
+            self.done_well[number] = 1
+            self.teller.end(number, Outcome.LOADED)
+        elif answer is Claim.HELD:
+            self.schedule.park(number)
+            if not self._told:
+                self._told = True
+                self.teller.warn("another run uses this storage: what it computes is waited for and loaded")
+        return answer is Claim.MINE
+
+    def _start(self, number: int) -> bool:
+        try:
+            inputs = self.shelf.take(number)
+        except LabtechError as error:  # a result that was there when planned is gone now
+            self._fail(number, Failure(type(error).__name__, f"an input cannot be loaded: {error}"), None)
+            return False
+        self.runner.submit(Work(number, 1, inputs))
+        return True
+
+    def _follow(self, claim: Claiming) -> None:
         """Give workers short tasks that wait only for what the same worker is about to do: a chain of them
-        then costs no round trip each. Results are committed in order, so what is done is done all the same."""
+        then costs no round trip each. Results are committed in order, so what is done is done all the same.
+        Only where no other run could be at them: their claims are sure to be granted."""
+        if not self.storage.alone():
+            return
         for number, after in self.schedule.followers():
             if self.runner.can_follow(after):
                 inputs = self.shelf.take(number, without=after)
                 self.schedule.follow(number)
+                self.claims.ask(number, claim)
                 self.runner.submit(Work(number, 1, inputs, tuple(after)))
 
     def _take(self, reports: list[Report]) -> None:
@@ -147,13 +164,14 @@ class Loop:
             if kind is Ended:
                 ended.append(report)  # type: ignore[arg-type]
             elif kind is Output:
-                self._output(report)  # type: ignore[arg-type]
+                self.teller.output(report)  # type: ignore[arg-type]
             elif kind is Note:
-                self._notes[report.number] = report.value  # type: ignore[union-attr]
+                self.teller.notes[report.number] = report.value  # type: ignore[union-attr]
             elif kind is Returned:
                 for number in report.numbers:  # type: ignore[union-attr]
-                    self._started.pop(number, None)
+                    self.teller.unbegin(number)
                     self.schedule.put_back(number)
+                self.claims.release(report.numbers)  # type: ignore[union-attr]
         if ended:
             self._commit(ended)
             for outcome in ended:
@@ -170,6 +188,7 @@ class Loop:
             return
         try:
             self.storage.commit([record for _, record in records])
+            self.claims.committed([outcome.number for outcome, _ in records])
         except LabtechError as error:
             if len(records) == 1:
                 self._not_saved(ended, records[0][0], error)
@@ -183,6 +202,7 @@ class Loop:
                     continue
                 try:
                     self.storage.commit([record])
+                    self.claims.committed([outcome.number])
                 except LabtechError as cause:
                     self._not_saved(ended, outcome, cause)
                     full = True
@@ -195,6 +215,7 @@ class Loop:
         task = self.graph.tasks[outcome.number]
         kind = type(task).__labtech__
         stored = None if kind.keeps_nothing else outcome.stored
+        code, origin = self.made(outcome.number) if stored is not None else (None, None)
         return Record(
             task._labtech_key,
             kind.name,
@@ -204,12 +225,14 @@ class Loop:
             outcome.started_at,
             stored,
             bool(self.replaces[outcome.number]),
+            outcome.peak_memory,
+            code,
+            origin,
         )
 
     def _advance(self, outcome: Ended) -> None:
         number = outcome.number
-        if number not in self._started:
-            self._start_event(number, outcome.started_at)
+        self.teller.begin(number, outcome.started_at)
         if outcome.failure is not None:
             self._fail(number, outcome.failure, outcome)
             return
@@ -218,77 +241,29 @@ class Loop:
         self.shelf.done(number)
         self.schedule.succeeded(number)
         self.done_well[number] = 1
-        self._finish(number, Outcome.SUCCEEDED, outcome)
+        self.teller.end(number, Outcome.SUCCEEDED, outcome)
 
     def _put(self, number: int, outcome: Ended) -> None:
         """Keep a result at hand for the tasks that need it."""
         given = Input(outcome.stored, outcome.value, outcome.started_at, outcome.duration, True)
         task = self.graph.tasks[number]
-        kept = self.storage.keeps and not type(task).__labtech__.keeps_nothing
+        kept = self.claims.keeps(number)
         if kept and outcome.stored is not None and not outcome.stored.inline:
             given = given._replace(stored=self.storage.load([task._labtech_key]).popitem()[1])
         self.shelf.put(number, given, in_storage=kept)
 
     def _fail(self, number: int, failure: Failure, outcome: Ended | None) -> None:
-        tail = self._tails.pop(number, b"")
-        if tail:
-            failure = Failure(failure.kind, failure.message, failure.traceback, tail.decode("utf-8", "replace"))
-        self.failures[number] = failure
-        if number not in self._started:
-            self._start_event(number, time.time())
+        failure = self.failures[number] = self.teller.with_tail(number, failure)
+        self.teller.begin(number, time.time())
         self.shelf.done(number)
         lost = self.schedule.failed(number)
-        self._finish(number, Outcome.FAILED, outcome, failure)
+        self.claims.release([number, *lost])
+        self.teller.end(number, Outcome.FAILED, outcome, failure)
         for skipped in lost:
-            self._finish(skipped, Outcome.SKIPPED, because=self.graph.tasks[number])
+            self.teller.end(skipped, Outcome.SKIPPED, because=self.graph.tasks[number])
         most = self.rules.max_failures if self.rules.keep_going or self.rules.max_failures else 1
         if most is not None and len(self.failures) >= most:
             self.schedule.stop()
-
-    def _finish(
-        self,
-        number: int,
-        outcome: Outcome,
-        ended: Ended | None = None,
-        failure: Failure | None = None,
-        because: Any = None,
-    ) -> None:
-        self.counts.add(outcome)
-        if self._tails:
-            self._tails.pop(number, None)
-        task = self.graph.tasks[number]
-        if self.sinks.track is not None:
-            self.sinks.track(number, task, failure, self._notes.pop(number, None))
-        started = self._started.pop(number, None)
-        self.sinks.emit(
-            TaskFinished(
-                self.run_id,
-                time.time(),
-                task,
-                outcome,
-                0 if started is None else 1,
-                ended.duration if ended else None,
-                ended.peak_memory if ended else None,
-                failure,
-                because,
-            )
-        )
-
-    def _start_event(self, number: int, when: float, worker: int = 0) -> None:
-        self._started[number] = when
-        if self.sinks.reads(TaskStarted):
-            self.sinks.emit(TaskStarted(self.run_id, when, self.graph.tasks[number], 1, worker))
-
-    def _output(self, report: Output) -> None:
-        number = report.number
-        if number not in self._started:
-            self._start_event(number, time.time())
-        self._tails[number] = (self._tails.get(number, b"") + report.text)[-_TAIL_BYTES:]
-        text = report.text.decode("utf-8", "backslashreplace")
-        self.sinks.emit(TaskOutput(self.run_id, time.time(), self.graph.tasks[number], text))
-
-    def _warn(self, message: str) -> None:
-        self.sinks.emit(Warned(self.run_id, time.time(), message))
 
     def _clock(self) -> None:
         """By the clock, not by tasks: say which long tasks have started, and let reporters draw."""
@@ -296,10 +271,13 @@ class Loop:
         if now - self._ticked < self._timeout():
             return
         self._ticked = now
+        if now - self._beaten >= BEAT_SECONDS:
+            self._beaten = now
+            self.storage.beat()
         for number, active in self.runner.active():
-            if number not in self._started and time.time() - active.started > _IDLE_SECONDS / 2:
-                self._start_event(number, active.started, active.worker)
-        self.sinks.tick(time.time(), lambda: [active for _, active in self.runner.active()])
+            if not self.teller.has_begun(number) and time.time() - active.started > _IDLE_SECONDS / 2:
+                self.teller.begin(number, active.started, active.worker)
+        self.teller.sinks.tick(time.time(), lambda: [active for _, active in self.runner.active()])
 
 
 def describe_death(report: Died) -> Failure:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from labtech_cli.errors import StorageError
-from labtech_cli.store.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION, statements, sweep
+from labtech_cli.store.schema import APPLICATION_ID, READ_OLDER, SCHEMA_VERSION, statements, upgrade
 
 _BUSY_SECONDS = 60.0
 _RETRY_SECONDS = 0.02
@@ -59,20 +59,45 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        database = self.connect(write=True)
+        """Changes that are made together or not at all. Nobody else writes meanwhile; readers read on.
+
+        Within another transaction of this process it is part of that one.
+        """
+        if self.writing() and (database := self.connect(write=True)).in_transaction:
+            with self.errors():
+                yield database
+            return
+        database = self.begin()
         try:
-            _patiently(lambda: database.execute("BEGIN IMMEDIATE"))
-            yield database
-            database.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise self.error(error) from None
+            with self.errors():
+                yield database
+                database.execute("COMMIT")
         finally:
             if database.in_transaction:
                 database.execute("ROLLBACK")
 
+    def begin(self) -> sqlite3.Connection:
+        """Begin a transaction that the caller ends."""
+        database = self.connect(write=True)
+        with self.errors():
+            _patiently(lambda: database.execute("BEGIN IMMEDIATE"))
+        return database
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """What SQLite raises inside becomes a `StorageError`."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self.error(error) from None
+
+    def writing(self) -> bool:
+        """Whether this process has opened the database to write."""
+        return self._connection is not None and self._writable and self._pid == os.getpid()
+
     def connect(self, *, write: bool) -> sqlite3.Connection:
         if self._connection is not None and self._pid == os.getpid() and (self._writable or not write):
-            return self._connection
+            return self._connection  # also inside a transaction, which then sees what it wrote
         if self._connection is not None and self._pid == os.getpid():
             self._connection.close()
         self._connection = None  # another process's connection must not be touched after a fork
@@ -96,7 +121,6 @@ class Database:
         ):
             if not (self.path / name).exists():
                 (self.path / name).write_text(text)
-        sweep(self.path / "spool")
 
     def _open(self, write: bool) -> sqlite3.Connection:
         file = self.path / "labtech.db"
@@ -116,7 +140,7 @@ class Database:
         if write:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
-            database.execute("BEGIN IMMEDIATE")
+        database.execute("BEGIN IMMEDIATE" if write else "BEGIN")  # so that all of this is of one moment
         (version,) = database.execute("PRAGMA user_version").fetchone()
         (owner,) = database.execute("PRAGMA application_id").fetchone()
         (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -131,11 +155,26 @@ class Database:
                 f"(format {version}; this one knows {SCHEMA_VERSION})",
                 hint="upgrade labtech, or choose another storage",
             )
-        if write:
-            if version == 0:
-                for statement in statements(SCHEMA):
-                    database.execute(statement)
-            database.execute("COMMIT")
+        if write and version < SCHEMA_VERSION:
+            if tables:
+                self._back_up(version)
+            upgrade(database, version)
+        database.execute("COMMIT")
+        if not write and tables and version < SCHEMA_VERSION:
+            for statement in statements(READ_OLDER[version]):
+                database.execute(statement)
+
+    def _back_up(self, version: int) -> None:
+        """Keep the database as it was before it is upgraded, whole or not at all."""
+        place = self.path / f"labtech.db.version-{version}"
+        beside = place.with_name(f"{place.name}.{os.getpid()}")
+        source, copy = self._open_to_read(self.path / "labtech.db"), sqlite3.connect(beside)
+        try:
+            source.backup(copy)
+        finally:
+            source.close()
+            copy.close()
+        os.replace(beside, place)
 
     def _open_to_read(self, file: Path) -> sqlite3.Connection:
         """Read without writing, also from a folder that cannot be written to."""

@@ -1,15 +1,16 @@
 """Results in a local folder: one SQLite database with the index and all small parts, files for the rest.
 
-    labtech.db          the table `task` (every task ever run, with its result's data where it has one)
-                        and the table `data` (the bytes of small parts)
+    labtech.db          the table `task` (every task ever run, with its result's data where it has one),
+                        the table `data` (the bytes of small parts), and what `schema` describes
     results/ab/KEY.xx/  the large parts of one result
-    spool/PID.xx/       large parts being written by a live run
+    spool/OWNER/        large parts being written by a live run
     damaged/            results that did not match their checksum
 
-Order of a commit: large parts are moved into `results/`, then one transaction writes the rows. A row
-is the result; a folder without a row is rubbish. SQLite runs in WAL mode with synchronous=NORMAL: a
-killed process loses nothing that was committed; a power cut may lose the last commits, never the
-database.
+Order of a commit: the folders of large parts are noted as litter, the parts are moved into them, and
+then one transaction writes the rows and strikes the folders off the litter. A row is the result; a
+folder without a row is litter, swept once its owner is dead. SQLite runs in WAL mode with
+synchronous=NORMAL: a killed process loses nothing that was committed; a power cut may lose the last
+commits, never the database. See docs/notes/commit-protocol.md.
 """
 
 from __future__ import annotations
@@ -19,16 +20,18 @@ import shutil
 import sqlite3
 import uuid
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from labtech_cli.errors import CacheError, DamagedResult
-from labtech_cli.store.blobs import Blob, Stored, check_name
+from labtech_cli.errors import CacheError
+from labtech_cli.store import ledger, rewrites
+from labtech_cli.store.blobs import Blob, Stored
 from labtech_cli.store.database import Database
-from labtech_cli.store.records import Record, Row, Timings, TypeStats
-from labtech_cli.store.schema import INSERT, INSERT_TIMING, remove_own
-from labtech_cli.store.storage import Storage
+from labtech_cli.store.parts import homes, new_home, read_parts, write_parts
+from labtech_cli.store.records import Journal, Move, Owner, Record, Row, Timings, TypeStats
+from labtech_cli.store.schema import CLEAR, INSERT, INSERT_TIMING
+from labtech_cli.store.storage import Claiming, Storage
 
 _MANY = 500  # parameters of one statement
 
@@ -39,6 +42,8 @@ class LocalStorage(Storage):
     def __init__(self, path: str | Path) -> None:
         self.path = Path(os.path.abspath(os.path.expanduser(path)))
         self._database = Database(self.path)
+        self._ledger = ledger.Ledger(self.path, self._database)
+        self._numbers: dict[str, int] = {}  # of documents, by digest
         self._spool: str | None = None
 
     def describe(self) -> str:
@@ -48,14 +53,16 @@ class LocalStorage(Storage):
         self._database.connect(write=True)
 
     def spool(self) -> str:
-        self._database.connect(write=True)
-        if self._spool is None:
-            self._spool = str(self.path / "spool" / f"{os.getpid()}.{uuid.uuid4().hex[:8]}")
+        name = self._ledger.me().id
+        if self._spool is None or os.path.basename(self._spool) != name:
+            self._spool = str(self.path / "spool" / name)
             os.makedirs(self._spool)
-            weakref.finalize(self, remove_own, self._spool, os.getpid())
+            weakref.finalize(self, _remove_own, self._spool, os.getpid())
         return self._spool
 
     def present(self) -> dict[str, float]:
+        found = self._database.select("SELECT coalesce(max(id), 0) FROM task")
+        self._ledger.listed = found[0][0] if found else 0
         return dict(self._database.select("SELECT key, duration FROM task WHERE format IS NOT NULL"))
 
     def timings(self) -> Timings:
@@ -68,44 +75,74 @@ class LocalStorage(Storage):
             sums[kind] = count + 1, total + duration
         return Timings(by_key, {kind: total / count for kind, (count, total) in sums.items()})
 
+    # -- results ---------------------------------------------------------------------------------
+
     def commit(self, records: Sequence[Record]) -> None:
+        me = self._ledger.me().id
+        placed = [(record, self._home(record)) for record in records]
+        folders = [home for _, home in placed if home]
+        if folders:
+            self._ledger.announce(folders)
         moved: list[tuple[str, Path]] = []
-        old: list[str] = []
         try:
-            placed = [self._place(record, moved) for record in records]
+            for record, home in placed:
+                self._move(record, home, moved)
             with self._database.transaction() as database:
                 there = self._there(database, [record.key for record in records if record.stored])
-                pairs = list(zip(records, placed, strict=True))
                 late = {record.key for record in records if record.key in there and not record.replace}
-                old = [folder for key, folders in there.items() if key not in late for folder in folders]
-                old += [folder for record, (parts, _) in pairs if record.key in late for folder in _homes(parts)]
-                wanted = [pair for pair in pairs if pair[0].key not in late]
-                self._insert(database, wanted)
+                old = [folder for key, found in there.items() if key not in late for folder in found]
+                self._insert(database, [(record, home) for record, home in placed if record.key not in late])
+                ledger.release(database, [record.key for record in records], me)
+                kept = [(home,) for record, home in placed if home and record.key not in late]
+                database.executemany("DELETE FROM litter WHERE folder = ?", kept)
+                ledger.litter(database, [*old, *(home for record, home in placed if record.key in late)], None)
         except BaseException:
             for source, place in moved:  # so that those that can be committed can be committed without the others
                 with suppress(OSError):
+                    os.makedirs(os.path.dirname(source), exist_ok=True)
                     os.replace(place, source)
                     place.parent.rmdir()
             raise
-        for folder in old:
-            shutil.rmtree(self.path / folder, ignore_errors=True)
+        if old:
+            self._ledger.sweep()
 
-    def _insert(self, database: sqlite3.Connection, wanted: Sequence[tuple[Record, tuple[str, bytes]]]) -> None:
+    def _home(self, record: Record) -> str:
+        """A new folder for the large parts of a result, or the empty text where it has none."""
+        return "" if record.stored is None or record.stored.inline else new_home(record.key)
+
+    def _move(self, record: Record, home: str, moved: list[tuple[str, Path]]) -> None:
+        """Move large parts to where they stay."""
+        if not home or record.stored is None:
+            return
+        try:
+            os.makedirs(self.path / home, exist_ok=True)
+            for blob in record.stored.blobs:
+                if blob.data is None:
+                    os.replace(str(blob.path), self.path / home / blob.name)
+                    moved.append((str(blob.path), self.path / home / blob.name))
+            with suppress(OSError):  # some of its parts may be still to come
+                os.rmdir(os.path.dirname(moved[-1][0]))
+        except OSError as error:
+            raise self._database.error(error) from None
+
+    def _insert(self, database: sqlite3.Connection, wanted: Sequence[tuple[Record, str]]) -> None:
         (last,) = database.execute("SELECT coalesce(max(id), 0) FROM task").fetchone()
-        rows, data = [], []
-        for number, (record, (parts, inline)) in enumerate(wanted, last + 1):
+        results, timings, data = [], [], []
+        for number, (record, home) in enumerate(wanted, last + 1):
+            row = (number, record.key, record.type, record.code_version, record.params, record.duration)
             stored = record.stored
-            rows.append(
-                (number, record.key, record.type, record.code_version, record.params, record.duration)
-                + ((stored.format, record.started_at, stored.size, parts) if stored else (None,) * 4)
-            )
+            if stored is None:
+                timings.append(row)
+                continue
+            parts, inline = write_parts(stored.blobs, home)
+            made = record.peak_memory, self._number(record.code), self._number(record.origin), stored.signature
+            results.append((*row, stored.format, record.started_at, stored.size, parts, *made))
             if inline:
                 data.append((number, inline))
-        results = [row for row in rows if row[6]]
         if results:
             database.executemany(INSERT, results)
-        if len(results) < len(rows):
-            database.executemany(INSERT_TIMING, [row[:6] for row in rows if not row[6]])
+        if timings:
+            database.executemany(INSERT_TIMING, timings)
         if data:
             database.executemany("INSERT INTO data VALUES (?, ?)", data)
 
@@ -115,27 +152,29 @@ class LocalStorage(Storage):
             some = keys[start : start + _MANY]
             marks = ",".join("?" * len(some))
             query = (
-                "SELECT key, format, parts, bytes FROM task LEFT JOIN data USING (id) "
+                "SELECT key, format, parts, bytes, signature FROM task LEFT JOIN data USING (id) "
                 f"WHERE format IS NOT NULL AND key IN ({marks})"
             )
-            for key, form, parts, data in self._database.select(query, some):
+            for key, form, parts, data, signature in self._database.select(query, some):
+                inline = data if isinstance(data, bytes) else str(data or "").encode()
                 try:
-                    found[key] = Stored(
-                        form, self._read_parts(parts, data if isinstance(data, bytes) else str(data or "").encode())
-                    )
+                    found[key] = Stored(form, read_parts(self.path, parts, inline), signature or "")
                 except (CacheError, ValueError):  # such a name is not followed: the result counts as damaged
                     found[key] = Stored(form, (Blob("the list of its files", 0, "", None, ""),))
         return found
 
     def rows(self, keys: Iterable[str] | None = None) -> Iterator[Row]:
-        columns = "SELECT key, type, code_version, params, format, started_at, duration, size FROM task"
+        columns = (
+            "SELECT key, type, code_version, params, format, started_at, duration, size, peak_memory, code, origin "
+            "FROM task WHERE format IS NOT NULL"
+        )
+        names = dict(self._database.select("SELECT id, digest FROM document"))
         if keys is None:
-            for row in self._database.select(f"{columns} WHERE format IS NOT NULL ORDER BY started_at, id"):
-                yield Row(*row)
-            return
-        for key in keys:
-            for row in self._database.select(f"{columns} WHERE format IS NOT NULL AND key = ?", (key,)):
-                yield Row(*row)
+            found = self._database.select(f"{columns} ORDER BY started_at, id")
+        else:
+            found = [row for key in keys for row in self._database.select(f"{columns} AND key = ?", (key,))]
+        for row in found:
+            yield Row(*(*row[:9], names.get(row[9]), names.get(row[10])))
 
     def described(self) -> dict[str, tuple[str, str | None, str]]:
         rows = self._database.select("SELECT key, type, code_version, params FROM task")
@@ -153,15 +192,14 @@ class LocalStorage(Storage):
             return 0
         removed = 0
         with self._database.transaction() as database:
-            folders = [folder for homes in self._there(database, keys).values() for folder in homes]
-            clear = "UPDATE task SET format = NULL, started_at = NULL, size = NULL, parts = NULL"
+            folders = [folder for found in self._there(database, keys).values() for folder in found]
+            ledger.litter(database, folders, None)
             for start in range(0, len(keys), _MANY):
                 some = list(keys[start : start + _MANY])
                 marks = ",".join("?" * len(some))
                 database.execute(f"DELETE FROM data WHERE id IN (SELECT id FROM task WHERE key IN ({marks}))", some)
-                removed += database.execute(f"{clear} WHERE format IS NOT NULL AND key IN ({marks})", some).rowcount
-        for folder in folders:
-            shutil.rmtree(self.path / folder, ignore_errors=True)
+                removed += database.execute(f"{CLEAR} WHERE format IS NOT NULL AND key IN ({marks})", some).rowcount
+        self._ledger.sweep()
         return removed
 
     def set_aside(self, key: str) -> None:
@@ -177,53 +215,6 @@ class LocalStorage(Storage):
                 os.replace(str(blob.path), folder / blob.name)
         self.remove([key])
 
-    def close(self) -> None:
-        self._database.close()
-        if self._spool is not None:
-            shutil.rmtree(self._spool, ignore_errors=True)
-            self._spool = None
-
-    # -- parts ---------------------------------------------------------------------------------
-
-    def _place(self, record: Record, moved: list[tuple[str, Path]]) -> tuple[str, bytes]:
-        """Move large parts to where they stay; the text that describes the parts, and the small bytes."""
-        if record.stored is None:
-            return "", b""
-        home = ""
-        lines, inline = [], []
-        for blob in record.stored.blobs:
-            if blob.data is None:
-                home = home or f"results/{record.key[:2]}/{record.key}.{uuid.uuid4().hex[:8]}"
-                try:
-                    os.makedirs(self.path / home, exist_ok=True)
-                    os.replace(str(blob.path), self.path / home / blob.name)
-                    moved.append((str(blob.path), self.path / home / blob.name))
-                except OSError as error:
-                    raise self._database.error(error) from None
-            else:
-                inline.append(blob.data)
-            lines.append(f"{blob.name}\t{blob.size}\t{blob.digest}\t{home if blob.data is None else ''}")
-        return "\n".join(lines), b"".join(inline)
-
-    def _read_parts(self, parts: str, data: bytes) -> tuple[Blob, ...]:
-        found = []
-        position = 0
-        for line in parts.split("\n"):
-            name, size, digest, home = line.split("\t")
-            check_name(name)
-            if home:
-                found.append(Blob(name, int(size), digest, None, str(self._inside(home) / name)))
-            else:
-                found.append(Blob(name, int(size), digest, data[position : position + int(size)], None))
-                position += int(size)
-        return tuple(found)
-
-    def _inside(self, home: str) -> Path:
-        """A folder of `results/`; anything else in the database is not followed."""
-        if not _is_home(home):
-            raise DamagedResult(f"the storage names a folder outside its results: {home!r}")
-        return self.path / home
-
     def _there(self, database: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[str]]:
         """Those of `keys` that have a result, with the folders of its large parts."""
         found: dict[str, list[str]] = {}
@@ -232,17 +223,94 @@ class LocalStorage(Storage):
             marks = ",".join("?" * len(some))
             query = f"SELECT key, parts FROM task WHERE parts IS NOT NULL AND key IN ({marks})"
             for key, parts in database.execute(query, some):
-                found[key] = _homes(parts)
+                found[key] = homes(parts)
         return found
 
+    # -- documents ---------------------------------------------------------------------------------
 
-def _homes(parts: str) -> list[str]:
-    """The folders that the text of a result's parts names."""
-    return list({home for line in parts.split("\n") if _is_home(home := line.rpartition("\t")[2])})
+    def keep(self, documents: Mapping[str, str]) -> None:
+        with self._database.transaction() as database:
+            database.executemany("INSERT OR IGNORE INTO document (digest, text) VALUES (?, ?)", list(documents.items()))
+        self._numbers = {}
+
+    def documents(self, digests: Iterable[str]) -> dict[str, str]:
+        query = "SELECT digest, text FROM document WHERE digest = ?"
+        return {name: text for digest in digests for name, text in self._database.select(query, (digest,))}
+
+    def codes(self) -> dict[tuple[str, str | None], int]:
+        names = dict(self._database.select("SELECT id, digest FROM document"))
+        query = "SELECT type, code, count(*) FROM task WHERE format IS NOT NULL GROUP BY type, code"
+        return {(kind, names.get(code)): many for kind, code, many in self._database.select(query)}
+
+    def produced_by(self, codes: Collection[str | None]) -> dict[str, str | None]:
+        names = dict(self._database.select("SELECT id, digest FROM document"))
+        wanted: list[int | None] = [number for number, digest in names.items() if digest in codes]
+        if None in codes:
+            wanted.append(None)
+        found: dict[str, str | None] = {}
+        for number in wanted:
+            query = "SELECT key FROM task WHERE format IS NOT NULL AND code IS ?"
+            found.update({key: names.get(number) for (key,) in self._database.select(query, (number,))})
+        return found
+
+    def _number(self, digest: str | None) -> int | None:
+        """The number of a document that was kept."""
+        if digest is not None and digest not in self._numbers:
+            rows = self._database.select("SELECT id FROM document WHERE digest = ?", (digest,))
+            if rows:
+                self._numbers[digest] = rows[0][0]
+        return self._numbers.get(digest) if digest is not None else None
+
+    # -- other identities, other runs ----------------------------------------------------------------
+
+    def rewrite(self, moves: Sequence[Move], title: str) -> int:
+        return rewrites.rewrite(self._database, moves, title, self._ledger.needed())
+
+    def journal(self) -> list[Journal]:
+        return rewrites.journal(self._database)
+
+    def undo(self, number: int) -> int:
+        return rewrites.undo(self._database, number, self._ledger.needed())
+
+    def enter(self, needs: Collection[str]) -> None:
+        self._ledger.enter(needs)
+        self._ledger.sweep()
+
+    def leave(self) -> None:
+        """A spool that holds results which are kept nowhere else stays until the storage is closed."""
+        if self._spool is not None:
+            with suppress(OSError):
+                os.rmdir(self._spool)
+                self._spool = None
+        self._ledger.leave(stay=self._spool is not None)
+
+    def beat(self) -> None:
+        self._ledger.beat()
+
+    def claiming(self) -> AbstractContextManager[Claiming]:
+        return self._ledger.claiming()
+
+    def release(self, keys: Sequence[str]) -> None:
+        self._ledger.release(keys)
+
+    def alone(self) -> bool:
+        return self._ledger.alone()
+
+    def live(self) -> list[Owner]:
+        return self._ledger.others()
+
+    def needed(self) -> set[str]:
+        return self._ledger.needed()
+
+    def close(self) -> None:
+        if self._spool is not None:
+            shutil.rmtree(self._spool, ignore_errors=True)
+            self._spool = None
+        self._ledger.leave(stay=False)
+        self._database.close()
 
 
-def _is_home(folder: str) -> bool:
-    """Whether this is the name of a result's folder, inside `results/`."""
-    parts = folder.split("/")
-    plain = all(part not in ("", ".", "..") and "\0" not in part for part in parts)
-    return len(parts) == 3 and parts[0] == "results" and plain
+def _remove_own(folder: str, pid: int) -> None:
+    """At the end of the process that made it, not of one that was forked from it."""
+    if os.getpid() == pid:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import labtech_cli as labtech
@@ -37,14 +38,32 @@ class Sleep:
         return self.n
 
 
+@dataclass
+class Held:
+    """A result that is no array, but has one."""
+
+    name: str
+    values: Any
+
+
 @labtech.task
 class Array:
     megabytes: int
+    form: str = "array"
 
     def run(self) -> Any:
         import numpy as np
 
-        return np.ones(self.megabytes * 131_072)
+        values = np.ones(max(1, self.megabytes * 131_072))
+        if self.form == "dict":
+            return {"name": "ones", "values": values}
+        if self.form == "dataclass":
+            return Held("ones", values)
+        if self.form == "frame":
+            import pandas as pd
+
+            return pd.DataFrame({"values": values}, copy=False)
+        return values
 
 
 @labtech.task
@@ -53,7 +72,12 @@ class Mean:
     array: Array
 
     def run(self) -> float:
-        return float(self.array.result.mean())
+        found = self.array.result
+        if isinstance(found, Held):
+            return float(found.values.mean())
+        if self.array.form == "frame":
+            return float(found["values"].to_numpy().mean())  # frames take means in their own, slower way
+        return float(found["values"].mean() if self.array.form == "dict" else found.mean())
 
 
 def flat(n: int = 10_000) -> list[Double]:
@@ -78,12 +102,12 @@ def layered(width: int = 200, layers: int = 10) -> list[Node]:
     chosen = random.Random(1)
     layer = [Node(number) for number in range(width)]
     for level in range(1, layers):
-        layer = [Node(level * width + number, tuple(chosen.sample(layer, 5))) for number in range(width)]
+        layer = [Node(level * width + number, tuple(chosen.sample(layer, min(5, width)))) for number in range(width)]
     return layer
 
 
-def consumers(megabytes: int = 400, n: int = 16) -> list[Mean]:
-    array = Array(megabytes)
+def consumers(megabytes: int = 400, n: int = 16, form: str = "array") -> list[Mean]:
+    array = Array(megabytes, form)
     return [Mean(number, array) for number in range(n)]
 
 

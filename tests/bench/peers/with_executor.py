@@ -1,14 +1,16 @@
 """ProcessPoolExecutor.submit: no cache, no graph, no log, no isolation."""
 
-import sys
 from concurrent.futures import ProcessPoolExecutor
 
+from common import main, work
+from shapes import Node
 
-def double(n: int) -> int:
-    return n * 2
+
+def graph(nodes: list[Node]) -> None:
+    with ProcessPoolExecutor(2) as executor:
+        futures = [executor.submit(work, node.number, node.milliseconds) for node in nodes]
+        assert sum(future.result() for future in futures) > 0
 
 
 if __name__ == "__main__":
-    with ProcessPoolExecutor(2) as executor:
-        futures = [executor.submit(double, number) for number in range(int(sys.argv[1]))]
-        assert sum(future.result() for future in futures) > 0
+    main(graph)

@@ -1,0 +1,220 @@
+"""Runs that share a local storage: who they are, what they compute, what they need, what they left behind.
+
+All of it is rows of the same database, so that a claim and the look whether it is free are one
+transaction, and a commit gives back its claims in the same step in which its results appear.
+
+An owner registers when it first writes. Everything it holds names it: leases of tasks, folders in
+`litter`, its spool. When its process is gone, whoever notices takes what it held or sweeps it away.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from labtech_cli.store.database import Database
+from labtech_cli.store.owners import Watch, new_owner
+from labtech_cli.store.records import Claim, Owner
+from labtech_cli.store.storage import Claiming
+
+_OWNER = "SELECT id, host, pid, born, began, beat FROM owner"
+
+
+class Ledger:
+    """The owners, leases and litter of a storage, as one process sees and changes them."""
+
+    def __init__(self, folder: Path, database: Database) -> None:
+        self._folder, self._database = folder, database
+        self._watch = Watch()
+        self._me: Owner | None = None
+        self._pid = 0
+        self._quiet = False  # True: nobody else has written since the plan was made
+        self._version = -1
+        self.listed = -1
+        """The largest number of a task when results were last listed: later ones came in between."""
+
+    # -- this run ---------------------------------------------------------------------------------
+
+    def me(self) -> Owner:
+        """This process as an owner, registered. After a fork it is another one."""
+        if self._me is None or self._pid != os.getpid():
+            self._me, self._pid = new_owner(), os.getpid()
+            with self._database.transaction() as database:
+                database.execute("INSERT INTO owner VALUES (?,?,?,?,?,?,?)", (*self._me, b""))
+        return self._me
+
+    def enter(self, needs: Collection[str]) -> None:
+        """See `Storage.enter`."""
+        me = self.me()
+        packed = b"".join([bytes.fromhex(key) for key in needs if _is_key(key)])
+        with self._database.transaction() as database:
+            database.execute("UPDATE owner SET needs = ? WHERE id = ?", (packed, me.id))
+            self._version = _data_version(database)
+            (last,) = database.execute("SELECT coalesce(max(id), 0) FROM task").fetchone()
+            (others,) = database.execute("SELECT count(*) FROM owner WHERE id != ?", (me.id,)).fetchone()
+            self._quiet = last == self.listed and not others
+
+    def leave(self, *, stay: bool) -> None:
+        """See `Storage.leave`. To `stay` is to remain the owner of a spool that is still read from."""
+        if self._me is None or self._pid != os.getpid():
+            return
+        with self._database.transaction() as database:
+            _forget(database, [self._me.id])
+            if stay:
+                self._me = self._me._replace(began=time.time())
+                database.execute("INSERT INTO owner VALUES (?,?,?,?,?,?,?)", (*self._me, b""))
+        if not stay:
+            self._me = None
+        self.sweep()
+
+    def beat(self) -> None:
+        """See `Storage.beat`."""
+        me = self.me()
+        with self._database.transaction() as database:
+            database.execute("UPDATE owner SET beat = beat + 1 WHERE id = ?", (me.id,))
+
+    # -- other runs ---------------------------------------------------------------------------------
+
+    def others(self) -> list[Owner]:
+        """The other owners that live."""
+        mine = self._me.id if self._me is not None and self._pid == os.getpid() else ""
+        found = [Owner(*row) for row in self._database.select(f"{_OWNER} WHERE id != ?", (mine,))]
+        return [owner for owner in found if self._watch.lives(owner)]
+
+    def needed(self) -> set[str]:
+        """See `Storage.needed`."""
+        found: set[str] = set()
+        for owner in self.others():
+            for (packed,) in self._database.select("SELECT needs FROM owner WHERE id = ?", (owner.id,)):
+                found.update(packed[start : start + 16].hex() for start in range(0, len(packed), 16))
+        return found
+
+    # -- leases ---------------------------------------------------------------------------------------
+
+    def alone(self) -> bool:
+        """See `Storage.alone`."""
+        if self._quiet and self._database.writing():
+            self._quiet = _data_version(self._database.connect(write=True)) == self._version
+        return self._quiet
+
+    @contextmanager
+    def claiming(self) -> Iterator[Claiming]:
+        """See `Storage.claiming`. One transaction, begun with the first claim: until it ends nobody else writes."""
+        me = self.me()
+        mine: list[tuple[str, str]] = []
+        database: sqlite3.Connection | None = None
+        lives: dict[str, bool] = {}
+        alone = False
+
+        def claim(key: str, reuse: bool) -> Claim:
+            nonlocal database, alone
+            if database is None:
+                database = self._database.begin()
+                alone = self.alone()
+            if not alone:
+                if reuse and _has_result(database, key):
+                    return Claim.DONE
+                if self._holder(database, key, lives) not in (None, me.id):
+                    return Claim.HELD
+            mine.append((key, me.id))
+            return Claim.MINE
+
+        try:
+            yield claim
+            if database is not None:
+                with self._database.errors():
+                    database.executemany("INSERT OR REPLACE INTO lease VALUES (?, ?)", mine)
+                    database.execute("COMMIT")
+        finally:
+            if database is not None and database.in_transaction:
+                database.execute("ROLLBACK")
+
+    def _holder(self, database: sqlite3.Connection, key: str, lives: dict[str, bool]) -> str | None:
+        """Who computes a task, if that owner lives; a dead one loses all it held."""
+        row = database.execute("SELECT owner FROM lease WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        owner = str(row[0])
+        if owner not in lives:
+            known = database.execute(f"{_OWNER} WHERE id = ?", (owner,)).fetchone()
+            lives[owner] = known is not None and self._watch.lives(Owner(*known))
+            if not lives[owner]:
+                _forget(database, [owner])
+        return owner if lives[owner] else None
+
+    def release(self, keys: Sequence[str]) -> None:
+        """See `Storage.release`."""
+        me = self.me()
+        with self._database.transaction() as database:
+            release(database, keys, me.id)
+
+    # -- rubbish ----------------------------------------------------------------------------------------
+
+    def announce(self, folders: Iterable[str]) -> None:
+        """Say, before they are made, which folders are rubbish unless a result comes to name them."""
+        me = self.me()
+        with self._database.transaction() as database:
+            litter(database, folders, me.id)
+
+    def sweep(self) -> None:
+        """Remove what dead owners left: their leases, spools and folders; and what no result names any more,
+        unless somebody who still reads may have been told of it before."""
+        with self._database.transaction() as database:
+            owners = [Owner(*row) for row in database.execute(_OWNER)]
+            living = {owner.id for owner in owners if self._watch.lives(owner)}
+            _forget(database, [owner.id for owner in owners if owner.id not in living])
+            oldest = min([owner.began for owner in owners if owner.id in living and owner != self._me], default=None)
+            folders = [
+                folder
+                for folder, owner, since in database.execute("SELECT folder, owner, since FROM litter")
+                if (owner is None and (oldest is None or since < oldest)) or (owner is not None and owner not in living)
+            ]
+            # Under the lock: what the folder is named by cannot change meanwhile.
+            for folder in folders:
+                shutil.rmtree(self._folder / folder, ignore_errors=True)
+            database.executemany("DELETE FROM litter WHERE folder = ?", [(folder,) for folder in folders])
+            self._sweep_spools(living)
+
+    def _sweep_spools(self, living: Collection[str]) -> None:
+        spool = self._folder / "spool"
+        for folder in spool.iterdir() if spool.is_dir() else ():
+            if folder.name not in living:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def litter(database: sqlite3.Connection, folders: Iterable[str], owner: str | None) -> None:
+    """Note folders to be removed: by their owner's death, or once nobody can be reading them."""
+    rows = [(folder, owner, time.time()) for folder in folders]
+    database.executemany("INSERT OR REPLACE INTO litter VALUES (?, ?, ?)", rows)
+
+
+def release(database: sqlite3.Connection, keys: Sequence[str], owner: str) -> None:
+    """Take an owner's leases of these tasks away."""
+    database.executemany("DELETE FROM lease WHERE key = ? AND owner = ?", [(key, owner) for key in keys])
+
+
+def _forget(database: sqlite3.Connection, owners: Sequence[str]) -> None:
+    """Owners that left or died hold nothing any more; their folders are found by `sweep`."""
+    for owner in owners:
+        database.execute("DELETE FROM lease WHERE owner = ?", (owner,))
+        database.execute("DELETE FROM owner WHERE id = ?", (owner,))
+
+
+def _has_result(database: sqlite3.Connection, key: str) -> bool:
+    query = "SELECT 1 FROM task WHERE key = ? AND format IS NOT NULL"
+    return database.execute(query, (key,)).fetchone() is not None
+
+
+def _data_version(database: sqlite3.Connection) -> int:
+    """Changes whenever another connection commits; costs no look into the file's pages."""
+    (version,) = database.execute("PRAGMA data_version").fetchone()
+    return int(version)
+
+
+def _is_key(text: str) -> bool:
+    return len(text) == 32 and all(char in "0123456789abcdef" for char in text)

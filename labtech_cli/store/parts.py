@@ -1,0 +1,65 @@
+"""How the row of a result names its parts: small ones are bytes beside it, large ones files in a folder of its own.
+
+The text has a line per part: name, size, checksum and, for a file, the folder `results/ab/KEY.xx`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from labtech_cli.errors import DamagedResult
+from labtech_cli.store.blobs import Blob, check_name
+
+_HOME = re.compile(r"results/[^/\0.]{1,2}/[^/\0.][^/\0]{0,64}")
+
+
+def new_home(key: str) -> str:
+    """A folder for the large parts of one result: a rerun gets another one, so that readers are not disturbed."""
+    return f"results/{key[:2]}/{key}.{uuid.uuid4().hex[:8]}"
+
+
+def write_parts(blobs: Sequence[Blob], home: str) -> tuple[str, bytes]:
+    """The text that describes the parts, and the bytes of the small ones."""
+    inline = b"".join([blob.data for blob in blobs if blob.data is not None])
+    lines = [f"{blob.name}\t{blob.size}\t{blob.digest}\t{home if blob.data is None else ''}" for blob in blobs]
+    return "\n".join(lines), inline
+
+
+def read_parts(folder: Path, parts: str, data: bytes) -> tuple[Blob, ...]:
+    """The reverse. Raises `DamagedResult`, `CacheError` or ValueError where the text names anything else."""
+    found = []
+    position = 0
+    for line in parts.split("\n"):
+        name, size, digest, home = line.split("\t")
+        check_name(name)
+        if not home:
+            found.append(Blob(name, int(size), digest, data[position : position + int(size)], None))
+            position += int(size)
+        elif is_home(home):
+            found.append(Blob(name, int(size), digest, None, _inside(folder, home, name)))
+        else:
+            raise DamagedResult(f"the storage names a folder outside its results: {home!r}")
+    return tuple(found)
+
+
+def homes(parts: str | None) -> list[str]:
+    """The folders that the text of a result's parts names."""
+    return list({home for line in (parts or "").split("\n") if is_home(home := line.rpartition("\t")[2])})
+
+
+def is_home(folder: str) -> bool:
+    """Whether this is the name of a result's folder, inside `results/`."""
+    return _HOME.fullmatch(folder) is not None
+
+
+def _inside(folder: Path, home: str, name: str) -> str:
+    """The file of a part. A link, of the folder or the file, could lead anywhere: it is not followed."""
+    place = folder / home
+    for step in (place.parent, place, place / name):
+        if os.path.islink(step):
+            raise DamagedResult(f"'{step}' is a link")
+    return str(place / name)
