@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from labtech_cli.core.codec import encode_params
 from labtech_cli.core.order import dependencies_first
 from labtech_cli.core.task import type_of
 from labtech_cli.errors import ConfigError
+from labtech_cli.store.local import LocalStorage
 from labtech_cli.store.migrate import Migration, plan_migration
 from labtech_cli.store.reshape import Request
 from labtech_cli.store.restore import Restorer
+from labtech_cli.store.storage import Storage
 
 M = "migrate_tasks"
 TO_FIT = Request(f"{M}.Train", f"{M}.Fit", {"momentum": 0.9}, {"lr": "rate"}, drop=["note"], code_version=("v2",))
@@ -269,3 +272,25 @@ def test_one_task_that_holds_very_many() -> None:
     migration = migrate(storage, TO_FIT)
     assert len(migration.changes) == 5_002
     assert Report([Fit(number) for number in range(5_000)]).cache_key in storage.present()
+
+
+@pytest.mark.skipif(LocalStorage.rewrite is Storage.rewrite, reason="the local storage cannot rewrite identities yet")
+def test_the_local_storage_does_what_is_planned_and_undoes_it(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path / "kept")
+    storage.keep({"abc": "code"})
+    for number, made in enumerate([Train(1, 2), Train(2, 1), Report([Loose(Train(1, "a"))]), Train(1, "b"), Fit(1)]):
+        remember(storage, made, at=float(number % 4), code="abc")
+    before = {row.key: (row, storage.load([row.key])[row.key]) for row in storage.rows()}
+    places = Request(f"{M}.Train", f"{M}.Train", rename={"lr": "note", "note": "lr"})
+    for request, keep in ((places, None), (places, None), (TO_FIT, "newest")):
+        migration = plan_migration(storage.described(), storage.rows(), request, keep)
+        assert not migration.undecided and migration.moves
+        storage.rewrite(migration.moves, "test")
+        assert len(storage.present()) == len(before)
+        assert {row.code for row in storage.rows()} == {"abc"}
+    assert {Fit(1).cache_key, Fit(2).cache_key, Report([Loose(Fit(1))]).cache_key} <= set(storage.present())
+    for entry in reversed(storage.journal()):
+        storage.undo(entry.number)
+    assert {row.key: (row, storage.load([row.key])[row.key]) for row in storage.rows()} == before
+    assert storage.journal() == []
+    storage.close()
