@@ -29,6 +29,7 @@ from labtech_cli.errors import ConfigError
 from labtech_cli.report.tables import write_rows
 from labtech_cli.report.words import count
 from labtech_cli.store.migrate import KEEPS, Change, Migration, plan_migration
+from labtech_cli.store.records import Journal
 from labtech_cli.store.storage import Storage
 
 FORMATS = ("table", "json", "jsonl", "csv", "md")
@@ -146,31 +147,38 @@ def carry_out(
 def _undo(
     place: Storage, number: str | None, more: str | None, dry_run: bool, show: str | None, output: Path | None
 ) -> None:
+    entry = _entry(place, f"{number} {more}" if more else number)
+    present, done = place.present(), {move.new_key: move for move in entry.moves}
+    changes = [
+        Change(back, done[back.key].type, done[back.key].code_version, (), "undo", back.key in present)
+        for back in entry.before
+    ]
+    if not dry_run:
+        place.undo(entry.number)
+    many = count(sum(change.result for change in changes), "result")
+    print(f"{'would take' if dry_run else 'took'} back {entry.number}: {entry.title} ({many})", file=sys.stderr)
+    if show:
+        with data_stream(output) as out:
+            write_moves(place, changes, None if dry_run else entry.number, show, out)
+
+
+def _entry(place: Storage, number: str | None) -> Journal:
+    """The migration to undo: the last one, or that of a number, unless a later one built upon it."""
     journal = {str(entry.number): entry for entry in place.journal()}
     if not journal:
         raise ConfigError("there is no migration to undo", hint=f"the storage is '{place.describe()}'")
     entry = journal.get(number or list(journal)[-1])
-    if entry is None or more is not None:
-        raise ConfigError(f"there is no migration {more or number}", hint=f"there are {', '.join(journal)}")
-    for later in place.journal():
-        if later.number > entry.number and {move.key for move in later.moves} & {move.key for move in entry.before}:
+    if entry is None:
+        raise ConfigError(f"there is no migration {number}", hint=f"there are {', '.join(journal)}")
+    here = {move.key for move in entry.before}
+    for later in journal.values():
+        if later.number > entry.number and not here.isdisjoint(move.key for move in later.moves):
             raise ConfigError(
                 f"migration {entry.number} cannot be taken back before {later.number}, "
                 "which moved some of its tasks on",
                 hint=f"undo {later.number} first",
             )
-    if not dry_run:
-        many = place.undo(entry.number)
-        print(f"took back {entry.number}: {entry.title} ({count(many, 'result')})", file=sys.stderr)
-    present, done = place.present(), {move.new_key: move for move in entry.moves}
-    changes = [
-        Change(back, done[back.key].type, done[back.key].code_version, (), "undo", here in present)
-        for back in entry.before
-        for here in [back.key if dry_run else back.new_key]
-    ]
-    if show:
-        with data_stream(output) as out:
-            write_moves(place, changes, None if dry_run else entry.number, show, out)
+    return entry
 
 
 def _list(place: Storage, chosen: str, output: Path | None) -> None:
