@@ -11,6 +11,7 @@ import typer
 
 from labtech_cli.cli.catalogue import Catalogue, short, types_of, utc
 from labtech_cli.cli.filters import Filters, is_key
+from labtech_cli.cli.migrate import migrate
 from labtech_cli.cli.options import (
     ConfigOption,
     FormatOption,
@@ -28,7 +29,10 @@ from labtech_cli.report.words import count, duration, size
 from labtech_cli.store.records import Row
 
 app = typer.Typer(
-    rich_markup_mode=None, add_completion=False, no_args_is_help=True, help="List, show and remove cached results."
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    help="List, show, remove and migrate cached results.",
 )
 FORMATS = ("table", "json", "jsonl", "csv", "md")
 SORTS = ("started", "duration", "size", "type", "key")
@@ -228,6 +232,9 @@ def stats(
             took = duration(totals["duration_seconds"])
             summary = f"{count(int(totals['results']), 'result')}, {size(totals['size_bytes'])}, {took} of work"
             print(f"{place.describe()}: {summary}", file=sys.stderr)
+
+
+app.command("migrate")(migrate)
 
 
 def _catalogue(config: Any, modules: Sequence[str] | None) -> Catalogue:
