@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 import builtins
-import re
+import io
+import tokenize
 from dataclasses import dataclass, field
 
 from labtech_cli.code.model import digest_of
 from labtech_cli.code.modules import Key, Meaning, Modules
+from labtech_cli.code.places import Owner
 from labtech_cli.code.scopes import Open
 from labtech_cli.code.table import IMPORT, Table, root_of
-from labtech_cli.code.unsure import doubts
+from labtech_cli.code.unsure import doubts, named_module
 from labtech_cli.code.writer import Writer
 
 _BUILTINS = frozenset(dir(builtins)) | {
@@ -82,7 +84,7 @@ class Normal:
 
 def parts_of(table: Table, name: str) -> dict[str, Part]:
     """The parts of a top-level name, by qualified name; the first is the name itself."""
-    statements = [table.pruned(node, name) for node in table.statements.get(name, ())]
+    statements = [table.pruned(node, name) for node in table.statements.get(name, ()) if not _is_overload(node)]
     classes = [node for node in statements if isinstance(node, ast.ClassDef)]
     if len(classes) != 1 or name == IMPORT:
         return {name: Part(table, name, statements)}
@@ -134,6 +136,9 @@ def normal_of(modules: Modules, part: Part) -> Normal:
         line, reason = doubts(function, meanings.get(id(function)), call, meanings.get(id(first)))
         if reason:
             normal.unsure.append((line, reason))
+        named = named_module(meanings.get(id(function)), call)
+        if named and modules.places[named].owner is Owner.PROJECT:
+            normal.uses.append((Meaning("", modules=[named]), False))
     normal.digest = digest_of(writer.out)
     return normal
 
@@ -166,7 +171,8 @@ def _explain(modules: Modules, part: Part, writer: Writer, name: Open, normal: N
     found_here = modules.meaning(table.name, name.chain)
     if found_here is None:
         return None if name.soft else _unexplained(modules, part, writer, name, normal)
-    _note(part, name, found_here, normal)
+    if not name.makes:
+        _note(part, name, found_here, normal)
     if name.place >= 0:
         writer.out[name.place] = _shown(found_here.text, table)
     return found_here
@@ -205,8 +211,7 @@ def _shown(text: str, table: Table) -> str:
 
 def _too_deep(modules: Modules, part: Part) -> Normal:
     """Statements nested deeper than Python's recursion goes: compared by their words."""
-    text = re.sub(r"\s+", " ", re.sub(r"(?m)^\s*#.*$", "", part.source))
-    normal = Normal(digest_of([text]))
+    normal = Normal(digest_of(_tokens(part.source)))
     for node in [*part.nodes, *([part.header] if part.header is not None else [])]:
         for item in ast.walk(node):
             if isinstance(item, ast.Name) and (meaning := modules.meaning(part.table.name, (item.id,))):
@@ -216,6 +221,14 @@ def _too_deep(modules: Modules, part: Part) -> Normal:
                 normal.foreign.add(item.attr)
     normal.unsure.append((part.line, "nested too deeply to compare by meaning"))
     return normal
+
+
+def _tokens(source: str) -> list[str]:
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    except (tokenize.TokenError, SyntaxError):
+        return [source]
+    return [token.string for token in tokens if token.type not in (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE)]
 
 
 def _first_line(node: ast.stmt) -> int:

@@ -89,7 +89,12 @@ class Places:
             return _placed(name, getattr(module, "__file__", None), getattr(module, "__path__", ()))
         spec = _spec(name, list(self[parent].folders) if parent else None)
         if spec is None:
-            return Place(name, Owner.NOBODY)
+            # A folder without `__init__.py`: finders fail on those in packages that are not imported.
+            inside = [
+                os.path.join(folder, name.rpartition(".")[2]) for folder in (self[parent].folders if parent else ())
+            ]
+            folders = [folder for folder in inside if os.path.isdir(folder)]
+            return _placed(name, None, folders) if folders else Place(name, Owner.NOBODY)
         return _placed(name, spec.origin if spec.has_location else None, spec.submodule_search_locations or ())
 
 
@@ -111,8 +116,8 @@ def _spec(name: str, folders: list[str] | None) -> Any:
 def _placed(name: str, file: Any, paths: Any) -> Place:
     try:
         folders = tuple(str(path) for path in paths or ())
-    except Exception:  # a namespace package whose parent is gone
-        folders = ()
+    except Exception:  # a namespace package asks its parent, which is not imported
+        folders = tuple(getattr(paths, "_path", ()))
     path = os.path.abspath(file) if isinstance(file, str) else ""
     return Place(name, _owner(name, path or (folders[0] if folders else "")), path, folders)
 

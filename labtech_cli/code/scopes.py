@@ -11,7 +11,7 @@ from labtech_cli.code.table import Import
 class Open:
     """A dotted name whose meaning is not known yet."""
 
-    __slots__ = ("chain", "imported", "line", "local", "place", "quiet", "soft", "stored")
+    __slots__ = ("chain", "imported", "line", "local", "makes", "place", "quiet", "soft", "stored")
 
     def __init__(self, chain: tuple[str, ...], place: int, line: int, *, quiet: bool) -> None:
         self.chain = chain
@@ -24,6 +24,8 @@ class Open:
         """May mean nothing at all: an annotation, or a class attribute of the same name."""
         self.stored = False
         """What it holds is changed."""
+        self.makes = False
+        """Is given its value by this statement of the module."""
         self.local = False
         self.imported: list[Import] = []
         """What an import inside a function says it is."""

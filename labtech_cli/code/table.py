@@ -27,8 +27,9 @@ _HARMLESS = frozenset(
     ("logging", "warnings", "sys", "matplotlib", "seaborn", "dotenv", "rich", "tqdm", "labtech", "labtech_cli")
 )
 _SETTERS = (("setattr",), ("delattr",))
-_ENTRY = frozenset(("main", "cli", "app", *dir(builtins))) - {"exec", "eval"}
-"""Calls that start a program or only speak: the statement says nothing about what tasks compute."""
+_STARTS = (("main",), ("cli",), ("app",))
+"""Calls that start a program, which says nothing about what tasks compute."""
+_SILENT = frozenset(dir(builtins)) - {"exec", "eval"}
 _DEFINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -152,6 +153,7 @@ class Table:
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
             return {name for name, _ in imports_of(statement, self.place)} - {"*"} if imports else set()
         found: set[str] = set()
+        alone: list[ast.expr] = []  # calls that stand for their effect, not for their value
         for node in _flat([statement]):
             if isinstance(node, _DEFINES):
                 found.add(node.name)
@@ -162,7 +164,9 @@ class Table:
             elif isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
                 found |= self._stored(node)
             elif isinstance(node, ast.Call):
-                found |= self._called(node, alone=isinstance(statement, _LOOSE))
+                found |= self._called(node, alone=node in alone)
+            elif isinstance(node, ast.Expr):
+                alone.append(node.value)
         return found - {""}
 
     def _stored(self, node: ast.Name | ast.Attribute | ast.Subscript) -> set[str]:
@@ -180,14 +184,14 @@ class Table:
         chain = root_of(node.func)
         if chain in _SETTERS and node.args:
             chain = (*(root_of(node.args[0]) or ("",)), "setattr")
-        if chain is None or (len(chain) == 1 and chain[0] in _ENTRY and chain[0] not in self.statements):
+        if chain is None or chain in _STARTS or (len(chain) == 1 and chain[0] in _SILENT - set(self.statements)):
             return set()
         if chain[-1] not in MUTATORS and not alone:
             return set()
         owner = self._elsewhere(chain[0]) if len(chain) > 1 or chain[0] in self.imports else IMPORT
         given = {item.id for item in node.args if isinstance(item, ast.Name)} if alone else set()
         data = {name for name in given & self.made if not self.definitions(name)}
-        return {owner, *data} if owner else data
+        return data or {owner}
 
     def _elsewhere(self, root: str) -> str:
         """`root`, or `<import>` if that is something imported."""
@@ -200,8 +204,6 @@ class Table:
 _NESTING = (ast.If, ast.Try, ast.With, ast.AsyncWith, ast.For, ast.AsyncFor, ast.While, ast.Match)
 _LEAVES = (ast.expr_context, ast.operator, ast.Constant)
 _CLOSED = (*_DEFINES, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_LOOSE = (ast.Expr, *_NESTING)
-"""Statements in which a call stands for its effect, not for its value."""
 
 
 def imports_of(node: ast.AST, place: Place) -> Iterator[tuple[str, Import]]:

@@ -50,7 +50,8 @@ def named_module(meaning: Meaning | None, call: ast.Call) -> str:
     if meaning is None or not {"builtins.__import__", "importlib.import_module"} & set(meaning.outside):
         return ""
     first = call.args[0] if call.args else None
-    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
+    named = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
+    return named if named and not named.startswith(".") else ""
 
 
 def _is_text(call: ast.Call, where: int) -> bool:

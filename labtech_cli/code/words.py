@@ -74,6 +74,7 @@ class Words(Scopes):
             self.out.append("=")
         name = self.open((node.id,), node.lineno)
         name.stored = not isinstance(node.ctx, ast.Load)
+        name.makes = name.stored and len(self.scopes) == 1
         return name
 
     def _attribute(self, node: ast.Attribute) -> Open | None:
@@ -155,11 +156,9 @@ class Words(Scopes):
                 self.out.append(f"import({found.module},{found.attribute})")
 
     def _outer(self, node: ast.Global | ast.Nonlocal) -> None:
-        if isinstance(node, ast.Global):
-            self.scopes[-1].globals.update(node.names)
-            self.out.append(f"global {','.join(sorted(node.names))};")
-        else:
-            self.scopes[-1].outer.update(node.names)
+        scope = self.scopes[-1]
+        (scope.globals if isinstance(node, ast.Global) else scope.outer).update(node.names)
+        self.out.append(f"{type(node).__name__} {','.join(sorted(node.names))};")
 
     def _annotated(self, node: ast.AnnAssign) -> None:
         if node.value is None:
@@ -200,8 +199,8 @@ class Words(Scopes):
 
     def _formatted(self, node: ast.JoinedStr) -> None:
         if all(isinstance(item, ast.Constant) for item in node.values):
-            self.out.append(repr("".join(str(item.value) for item in node.values if isinstance(item, ast.Constant))))
-            self.out.append(",")
+            text = "".join(str(item.value) for item in node.values if isinstance(item, ast.Constant))
+            self.out.append(repr(text) + ",")
         else:
             self._any(node)
 

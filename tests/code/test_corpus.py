@@ -47,6 +47,8 @@ def score_semantic(bench: Bench, edits: list[Edit]) -> None:
                 types = {}
             other = changed(results, outputs(types))
             found = changed(digests, bench.digests())
+            if not types:  # plug-ins are only known where they are loaded
+                found = found & (edit.tasks | {"Solo"})
         behaved += bool(other)
         noticed += found == edit.tasks and bool(found)
         if found != edit.tasks or not other <= found:
