@@ -7,10 +7,12 @@ import os
 import warnings
 from dataclasses import dataclass, field
 
+from labtech_cli.code.loaded import is_outdated
 from labtech_cli.code.notebook import main_cells
 from labtech_cli.code.places import Owner, Place, Places
 from labtech_cli.code.table import Import, Table
 
+_EDITED = "the file was changed after it was imported: what runs is not what is read here"
 Key = tuple[str, str]
 """A module and one of its top-level names."""
 
@@ -77,7 +79,9 @@ class Modules:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return Table(place, ast.parse(text), text)
+                tree = ast.parse(text)
+                outdated = bool(place.file) and is_outdated(place.name, place.file, text, tree)
+                return Table(place, tree, text, warning=_EDITED if outdated else "")
         except SyntaxError as error:
             return Table(place, nothing, text, f"{place.shown} has a syntax error in line {error.lineno}")
         except (RecursionError, MemoryError, ValueError):

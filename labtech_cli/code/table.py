@@ -44,12 +44,13 @@ class Import(NamedTuple):
 class Table:
     """The names of one module."""
 
-    def __init__(self, place: Place, tree: ast.Module, text: str, problem: str = "") -> None:
+    def __init__(self, place: Place, tree: ast.Module, text: str, problem: str = "", *, warning: str = "") -> None:
         self.place = place
         self.name = place.name
         self.text = text
         self.problem = problem
         """Why there is nothing to read, if so."""
+        self.warning = problem or warning
         self.imports: dict[str, list[Import]] = {}
         self.for_types: dict[str, list[Import]] = {}
         """Imports under `if TYPE_CHECKING`, which annotations use."""

@@ -170,8 +170,8 @@ class Walk:
             self._modules.add(name)
             if self.project.modules.places[name].owner is Owner.PROJECT:
                 table = self.project.modules.table(name)
-                if table.problem:
-                    self.unsure[Unsure(f"{name}:{IMPORT}", table.place.shown, 1, table.problem)] = None
+                if table.warning:
+                    self.unsure[Unsure(f"{name}:{IMPORT}", table.place.shown, 1, table.warning)] = None
                 if IMPORT in table.statements:
                     self._reach((name, IMPORT))
             name = name.rpartition(".")[0]

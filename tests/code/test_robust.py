@@ -125,3 +125,21 @@ def test_an_interactive_session_without_source_is_unsure() -> None:
     lines = "import labtech_cli.code.fingerprint as code\nfrom labtech_cli import task\n@task\nclass T:\n  def run(self): return 1\nprint(code.fingerprint(T).unsure)"
     done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, timeout=60)
     assert "not available" in done.stdout, done.stderr
+
+
+def test_a_file_edited_after_its_import_is_unsure_until_it_is_loaded_again(fp: Write) -> None:
+    lib = "X = 1\ndef f():\n    'says'\n    return [X for _ in 'ab']\nclass C:\n    @property\n    def p(self): return 2\n"
+    fp.write(run("return f()", "from lib import f\n"), lib=lib)
+    importlib.import_module("exp")
+    assert code.fingerprint_of("exp", "T").unsure == ()
+    for edited, outdated in (
+        (lib.replace("X for", "X + 1 for"), True),
+        (lib.replace("= 1", "= 3"), True),
+        ("# note\n\n" + lib, False),
+    ):
+        (fp.folder / "lib.py").write_text(edited)
+        code.forget()
+        assert bool(code.fingerprint_of("exp", "T").unsure) is outdated, edited
+    (fp.folder / "lib.py").write_text(lib.replace("= 1", "= 3"))
+    importlib.reload(sys.modules["lib"])
+    assert code.fingerprint_of("exp", "T").unsure == ()
