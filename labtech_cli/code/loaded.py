@@ -13,8 +13,8 @@ from typing import Any
 _SLACK = 2.0  # seconds: clocks of file systems and of processes differ
 
 
-def is_outdated(name: str, file: str, text: str, tree: ast.Module) -> bool:
-    """Whether the loaded module `name` runs other functions or has other plain constants than `text`.
+def is_outdated(name: str, file: str, tree: ast.Module) -> bool:
+    """Whether the loaded module `name` runs other functions or has other plain constants than its file.
 
     Files that are older than this process, nearly all of them, cost one comparison.
     """
@@ -22,7 +22,7 @@ def is_outdated(name: str, file: str, text: str, tree: ast.Module) -> bool:
     try:
         if not isinstance(module, ModuleType) or os.stat(file).st_mtime < _started() - _SLACK:
             return False
-        written = _codes(compile(text, file, "exec", dont_inherit=True))
+        written = _codes(compile(tree, file, "exec", dont_inherit=True))
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     loaded = [_essence(item.__code__) for item in _functions(module)]

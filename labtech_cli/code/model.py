@@ -62,9 +62,8 @@ class Change:
 
 
 def digest_of(parts: list[str]) -> str:
-    """32 hexadecimal digits that stand for `parts`, in this order."""
-    sized = "".join([f"{len(part)}:{part}" for part in parts])
-    return blake2b(sized.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    """32 hexadecimal digits that stand for `parts`, in this order; source text has no NUL, so neither have they."""
+    return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def digest_of_symbols(symbols: Mapping[str, Symbol]) -> str:

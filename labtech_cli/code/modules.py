@@ -80,7 +80,7 @@ class Modules:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 tree = ast.parse(text)
-                outdated = bool(place.file) and is_outdated(place.name, place.file, text, tree)
+                outdated = bool(place.file) and is_outdated(place.name, place.file, tree)
                 return Table(place, tree, text, warning=_EDITED if outdated else "")
         except SyntaxError as error:
             return Table(place, nothing, text, f"{place.shown} has a syntax error in line {error.lineno}")
@@ -127,6 +127,10 @@ class Modules:
             made = Meaning(".".join((f"{module}:{name}", *rest)), [(module, name)], rest=rest)
             for found in imports:
                 self._add(made, self.imported(found, rest, seen))
+            later = table.star_lines[-1:] > [node.lineno for node in table.statements.get(name, ())][:1]
+            other = self._from_star(table, chain, seen) if later else None
+            if other is not None:
+                self._add(made, other)
             return made
         return self._elsewhere(table, chain, seen)
 
@@ -138,11 +142,9 @@ class Modules:
     def _elsewhere(self, table: Table, chain: tuple[str, ...], seen: frozenset[Key]) -> Meaning | None:
         """A name that no statement of the module binds: from `import *`, a submodule, made while running."""
         name, rest = chain[0], chain[1:]
-        for star in reversed(table.stars):
-            if self.places[star].owner is Owner.PROJECT and (star == table.name or self.table(star).exports(name)):
-                found = self._in_module(star, chain, seen) if star != table.name else None
-                if found is not None:
-                    return found
+        found = self._from_star(table, chain, seen)
+        if found is not None:
+            return found
         submodule = f"{table.name}.{name}"
         if table.place.folders and self.places[submodule].owner is Owner.PROJECT:
             return self._of_module(submodule, rest, seen)
@@ -153,6 +155,14 @@ class Modules:
             return Meaning(dotted, [(table.name, name)], rest=rest)
         if name in table.script:
             return Meaning(dotted, reason=f"'{name}' is only there when {table.place.shown} runs as a script")
+        return None
+
+    def _from_star(self, table: Table, chain: tuple[str, ...], seen: frozenset[Key]) -> Meaning | None:
+        for star in reversed(table.stars):
+            if self.places[star].owner is Owner.PROJECT and star != table.name and self.table(star).exports(chain[0]):
+                found = self._in_module(star, chain, seen)
+                if found is not None:
+                    return found
         return None
 
     def outside_star(self, table: Table) -> str:

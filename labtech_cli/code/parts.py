@@ -139,7 +139,7 @@ def normal_of(modules: Modules, part: Part) -> Normal:
         named = named_module(meanings.get(id(function)), call)
         if named and modules.places[named].owner is Owner.PROJECT:
             normal.uses.append((Meaning("", modules=[named]), False))
-    normal.digest = digest_of(writer.out)
+    normal.digest = digest_of([item for item in writer.out if item])
     return normal
 
 
@@ -165,7 +165,7 @@ def _explain(modules: Modules, part: Part, writer: Writer, name: Open, normal: N
         for found in name.imported:
             meaning = modules.imported(found, name.chain[1:])
             _note(part, name, meaning, normal)
-        if not name.local:
+        if not name.local and name.place >= 0:
             writer.out[name.place] = _shown(meaning.text, table)
         return meaning
     found_here = modules.meaning(table.name, name.chain)
@@ -174,8 +174,16 @@ def _explain(modules: Modules, part: Part, writer: Writer, name: Open, normal: N
     if not name.makes:
         _note(part, name, found_here, normal)
     if name.place >= 0:
-        writer.out[name.place] = _shown(found_here.text, table)
+        writer.out[name.place] = _shown(found_here.text, table) + _so_far(name, table)
     return found_here
+
+
+def _so_far(name: Open, table: Table) -> str:
+    """Which value a name has that is assigned several times, where that is read between the assignments."""
+    statements = table.statements.get(name.chain[0], ())
+    if not name.at_import or name.makes or len(statements) < 2 or table.definitions(name.chain[0]):
+        return ""
+    return f" after {sum(node.lineno < name.line for node in statements)}"
 
 
 def _unexplained(modules: Modules, part: Part, writer: Writer, name: Open, normal: Normal) -> Meaning:

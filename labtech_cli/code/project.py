@@ -115,6 +115,15 @@ class Project:
         """Whether its members are values that parameters may have."""
         return self.inherits(found, "enum.")
 
+    def is_enum_made_by_call(self, key: Key) -> bool:
+        """Whether a name is given an enum as in `Kind = Enum("Kind", "A B")`."""
+        for node in self.modules.table(key[0]).statements.get(key[1], ()):
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+                meaning = self.modules.meaning(key[0], root_of(node.value.func) or ("",))
+                if meaning is not None and any(name.startswith("enum.") for name in meaning.outside):
+                    return True
+        return False
+
     def is_task(self, found: Class) -> bool:
         """Whether the class is decorated with `@task`, here or, when it is loaded, in fact."""
         if found not in self._is_task:
@@ -139,6 +148,7 @@ class Project:
                 if part.qual == qual or (inside and not self._has_task_below(module, qual, part.qual)):
                     parts.append(part)
         others = [name for item in line for name in self.bases(item)[1]]
+        parts = [part for part in parts if part.header is not None or part.nodes]  # else there is no source
         return Family(set(line), parts, any(not name.startswith(_QUIET_BASES) for name in others))
 
     def _has_task_below(self, module: str, outer: str, qual: str) -> bool:

@@ -11,7 +11,7 @@ from labtech_cli.code.table import Import
 class Open:
     """A dotted name whose meaning is not known yet."""
 
-    __slots__ = ("chain", "imported", "line", "local", "makes", "place", "quiet", "soft", "stored")
+    __slots__ = ("at_import", "chain", "imported", "line", "local", "makes", "place", "quiet", "soft", "stored")
 
     def __init__(self, chain: tuple[str, ...], place: int, line: int, *, quiet: bool) -> None:
         self.chain = chain
@@ -26,6 +26,8 @@ class Open:
         """What it holds is changed."""
         self.makes = False
         """Is given its value by this statement of the module."""
+        self.at_import = False
+        """Read when the module is imported, so that it matters what was assigned before."""
         self.local = False
         self.imported: list[Import] = []
         """What an import inside a function says it is."""
@@ -34,13 +36,15 @@ class Open:
 class Scope:
     """A function, class, comprehension, or (the outermost) a module."""
 
-    __slots__ = ("bound", "globals", "imports", "is_class", "is_comprehension", "names", "outer")
+    __slots__ = ("bound", "globals", "imports", "is_class", "is_comprehension", "names", "outer", "slots")
 
     def __init__(self, *, is_class: bool = False, is_comprehension: bool = False) -> None:
         self.bound: set[str] = set()
         self.outer: set[str] = set()
         self.globals: set[str] = set()
         self.imports: dict[str, list[Import]] = {}
+        self.slots: list[tuple[str, int, Import]] = []
+        """Where in the text each import stands, should it matter."""
         self.names: list[Open] = []
         self.is_class = is_class
         self.is_comprehension = is_comprehension
@@ -65,6 +69,7 @@ class Scopes:
 
     def open(self, chain: tuple[str, ...], line: int) -> Open:
         name = Open(chain, len(self.out), line, quiet=self.quiet)
+        name.at_import = len(self.scopes) == 1
         self.out.append("")
         self.scopes[-1].names.append(name)
         return name
@@ -78,6 +83,9 @@ class Scopes:
     def leave(self) -> None:
         """Close a scope: its local names are written, the others are handed outwards."""
         scope = self.scopes.pop()
+        for root, place, found in scope.slots:
+            if root in scope.bound or len(scope.imports[root]) > 1:  # one of several values of the name
+                self.out[place] = f"import({root},{found.module},{found.attribute})"
         outer = next(item for item in reversed(self.scopes) if not item.is_class)
         for name in scope.names:
             root = name.chain[0]

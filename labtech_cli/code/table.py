@@ -55,6 +55,7 @@ class Table:
         self.for_types: dict[str, list[Import]] = {}
         """Imports under `if TYPE_CHECKING`, which annotations use."""
         self.stars: list[str] = []
+        self.star_lines: list[int] = []
         self.statements: dict[str, list[ast.stmt]] = {}
         self.made: set[str] = set()
         """Names that something other than an import binds or changes."""
@@ -144,6 +145,7 @@ class Table:
         for name, found in imports_of(node, self.place):
             if name == "*":
                 self.stars.append(found.module)
+                self.star_lines.append(getattr(node, "lineno", 0))
             elif found not in into.setdefault(name, []):
                 into[name].append(found)
 

@@ -7,6 +7,7 @@ import ast
 from labtech_cli.code.modules import Meaning
 from labtech_cli.code.scopes import Open
 
+ANY_ATTRIBUTE = "takes an attribute whose name is computed"
 _ALWAYS = {
     "builtins.exec": "runs a text as code",
     "builtins.eval": "runs a text as code",
@@ -23,7 +24,7 @@ _ALWAYS = {
     "ctypes.cdll.LoadLibrary": "uses a library whose source is not available",
 }
 _COMPUTED = {
-    "builtins.getattr": (1, "takes an attribute whose name is computed"),
+    "builtins.getattr": (1, ANY_ATTRIBUTE),
     "builtins.__import__": (0, "imports a module whose name is computed"),
     "importlib.import_module": (0, "imports a module whose name is computed"),
     "importlib.__import__": (0, "imports a module whose name is computed"),

@@ -9,6 +9,7 @@ from labtech_cli.code.places import Owner
 from labtech_cli.code.project import Class, Project
 from labtech_cli.code.registries import Registries
 from labtech_cli.code.table import IMPORT
+from labtech_cli.code.unsure import ANY_ATTRIBUTE
 from labtech_cli.code.versions import distribution_of
 
 _OWN_ROOTS = frozenset(("run", "post_init", "filter_context", "runner_options"))
@@ -35,6 +36,10 @@ class _Waiting:
         new = names - self._called
         self._called |= new
         return [part for name in new for part in self._members.pop(name, ())]
+
+    def everything(self) -> list[Part]:
+        """All that waits: something may call any of it."""
+        return self.called(set(self._members))
 
 
 class Walk:
@@ -68,13 +73,14 @@ class Walk:
         for part in family.parts:
             name = part.qual.rpartition(".")[2]
             is_dunder = name.startswith("__") and name.endswith("__")
-            if part.header is not None or family.is_open or name in _OWN_ROOTS or is_dunder:
+            is_class = (part.table.name, part.qual) in family.classes
+            if is_class or family.is_open or name in _OWN_ROOTS or is_dunder:
                 self._todo.append(part)
             else:
                 self._todo += self._own.add(part)
         for base, _ in family.classes:
             self._enter_module(base)
-        if not family.parts:
+        if not self.project.nodes((module, qual)):
             self._missing(module, qual)
         self._finish()
 
@@ -116,6 +122,8 @@ class Walk:
         self.symbols[part.name] = Symbol(part.name, normal.digest, place.shown, part.line, part.source)
         for line, reason in normal.unsure:
             self.unsure[Unsure(part.name, place.shown, line, reason)] = None
+            if reason == ANY_ATTRIBUTE:
+                self._todo += self._own.everything()
         for meaning, quiet in normal.uses:
             for key in meaning.keys:
                 self._reach(key, meaning.rest)
@@ -136,6 +144,9 @@ class Walk:
             is_value = self.project.is_task(found) or self.project.is_enum(found)
             if is_value or not (is_own or self.project.inherits(found, "typing.Protocol")):
                 self._reach((found[0], found[1].partition(".")[0]), meaning.rest)
+        for key in meaning.keys:
+            if self.project.is_enum_made_by_call(key):
+                self._reach(key)
 
     def _reach(self, key: Key, rest: tuple[str, ...] = ()) -> None:
         task = self.project.task_around(key[0], ".".join((key[1], *rest)))
@@ -159,9 +170,14 @@ class Walk:
         if name in self.tasks or found in self._family:
             return
         self.tasks.add(name)
-        for part in self.project.family(found).parts:
+        family = self.project.family(found)
+        for part in family.parts:
             label = part.qual.rpartition(".")[2]
-            if part.header is None and label not in _OWN_ROOTS and not label.startswith("__"):
+            if (
+                (part.table.name, part.qual) not in family.classes
+                and label not in _OWN_ROOTS
+                and not label.startswith("__")
+            ):
                 self._todo += self._others.add(part)
 
     def _enter_module(self, name: str) -> None:

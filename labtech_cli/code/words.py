@@ -64,8 +64,8 @@ class Words(Scopes):
                 out.append("]")
             elif isinstance(value, ast.AST):
                 self.write(value)
-            else:
-                out.append(repr(value) + ",")
+            else:  # a part that is left out is something else than `None` written there
+                out.append("-" if value is None else repr(value) + ",")
         out.append(")")
 
     def _name(self, node: ast.Name) -> Open:
@@ -152,6 +152,11 @@ class Words(Scopes):
         for name, found in imports_of(node, self.place):
             if len(self.scopes) > 1 and name != "*":
                 self.scopes[-1].imports.setdefault(name, []).append(found)
+                self.scopes[-1].slots.append((name, len(self.out), found))
+                self.out.append("")
+                if self.scopes[-1].is_class:  # used as `self.name`, which says nothing here
+                    self.found.append(Open((name,), -1, node.lineno, quiet=False))
+                    self.found[-1].imported.append(found)
             else:  # at the top level, only where several imports or an assignment compete for a name
                 self.out.append(f"import({found.module},{found.attribute})")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -27,18 +28,22 @@ class Bench:
         for path, text in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text, "utf-8")
+            os.utime(folder / path, (1, 1))
 
     @contextlib.contextmanager
     def edited(self, path: str, text: str) -> Iterator[None]:
         """With another text in one file."""
-        (self.folder / path).write_bytes(text.encode("latin-1" if "latin-1" in text[:40] else "utf-8"))
+        file = self.folder / path
+        file.write_bytes(text.encode("latin-1" if "latin-1" in text[:40] else "utf-8"))
+        os.utime(file, (1, 1))  # as old as files are that nobody edits while they are in use
         try:
             yield
         finally:
             if path in self.files:
-                (self.folder / path).write_text(self.files[path], "utf-8")
+                file.write_text(self.files[path], "utf-8")
+                os.utime(file, (1, 1))
             else:
-                (self.folder / path).unlink()
+                file.unlink()
 
     def load(self) -> dict[str, Any]:
         """The task types, imported anew."""

@@ -70,6 +70,35 @@ def test_this_counts(fp: Write, what: str) -> None:
     assert fp(run(one)).digest != fp(run(two)).digest
 
 
+TOP = {
+    "a constant read before it is assigned again": ("A = 1\nB = A\nA = 2\ndef f(): return B", "A = 1\nA = 2\nB = A\ndef f(): return B"),
+    "the order of changes": ("X = []\nX.append(1)\nX.append(2)\ndef f(): return X", "X = []\nX.append(2)\nX.append(1)\ndef f(): return X"),
+    "a definition that a star import replaces": ("def f(): return 3\nfrom a import *", "from a import *\ndef f(): return 3"),
+    "which star import comes last": ("from a import *\nfrom b import *", "from b import *\nfrom a import *"),
+    "which import comes last": ("from a import f\nfrom b import f", "from b import f\nfrom a import f"),
+    "an import that a local variable competes with": ("def f(g=None):\n    from math import floor as g\n    return g", "def f(g=None):\n    from math import ceil as g\n    return g"),
+    "two imports in branches": ("def f():\n    if 1: from math import floor as g\n    else: from math import ceil as g\n    return g", "def f():\n    if 0: from math import floor as g\n    else: from math import ceil as g\n    return g"),
+    "raise from None": ("def f(): raise ValueError from None", "def f(): raise ValueError"),
+    "the order of bases": ("class A: 1\nclass B: 1\nclass C(A, B): 1\nf = C", "class A: 1\nclass B: 1\nclass C(B, A): 1\nf = C"),
+    "the order of decorators": ("def d(g): return g\ndef e(g): return g\n@d\n@e\ndef f(): 1", "def d(g): return g\ndef e(g): return g\n@e\n@d\ndef f(): 1"),
+    "a method moved to the base": ("class B: pass\nclass C(B):\n    def g(self): 1\nf = C", "class B:\n    def g(self): 1\nclass C(B): pass\nf = C"),
+    "except*": ("def f():\n    try: 1\n    except* ValueError: 2", "def f():\n    try: 1\n    except ValueError: 2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TOP)
+def test_at_the_top_level_this_counts(fp: Write, what: str) -> None:
+    one, two = (run("return f()", text + "\n") for text in TOP[what])
+    files = {"a": "def f(): return 1\n", "b": "def f(): return 2\n"}
+    assert fp(one, **files).digest != fp(two, **files).digest
+
+
+def test_at_the_top_level_this_does_not_count(fp: Write) -> None:
+    one = fp(run("return f()", "A = 1\nB = A\nA = 2\ndef f():\n    import os\n    return B\n"))
+    two = fp(run("return f()", "A = 1\nimport os\nQ = 3\nB = A\nA = 2\n\n\ndef f():\n    return B\n"))
+    assert one.digest == two.digest
+
+
 def test_options_of_the_task_decorator_do_not_count(fp: Write) -> None:
     plain = "\nclass T:\n    def run(self): return 1\n"
     assert (

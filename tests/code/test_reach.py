@@ -188,6 +188,39 @@ def test_enums_of_parameters_count_and_protocols_do_not(fp: Write) -> None:
     assert names(found) == {"kinds:Kind", "kinds:Kind.up"}
 
 
+def test_an_enum_made_by_a_call_counts(fp: Write) -> None:
+    found = fp(
+        f"{TASK}from enum import Enum\nKind = Enum('Kind', 'A B')\n@task\nclass T:\n    kind: Kind\n    def run(self): return self.kind\n"
+    )
+    assert names(found) == {"exp:Kind"}
+
+
+def test_any_method_of_the_task_type_may_be_taken_by_a_computed_name(fp: Write) -> None:
+    found = fp(
+        f"{TASK}@task\nclass T:\n    def run(self): return getattr(self, self.how)()\n    def one(self): return f()\ndef f(): pass\n"
+    )
+    assert names(found) == {"exp:f"} and "exp:T.one" in found.symbols
+
+
+def test_a_task_type_defined_under_a_condition_counts_whole(fp: Write) -> None:
+    found = fp(f"{TASK}if task:\n    @task\n    class T:\n        def run(self): return f()\ndef f(): pass\n")
+    assert set(found.symbols) == {"exp:T", "exp:f"} and not found.unsure
+
+
+def test_a_task_type_that_no_class_statement_makes_is_followed_and_unsure(fp: Write) -> None:
+    found = fp(f"{TASK}class B:\n    def run(self): return 1\nT = task(type('T', (B,), {{}}))\n")
+    assert {"exp:B", "exp:B.run"} <= set(found.symbols) and "not found" in found.unsure[0].reason
+
+
+def test_an_import_in_a_class_reaches_what_it_names(fp: Write) -> None:
+    found = fp(
+        f"{TASK}@task\nclass T:\n    from lib import f\n    import lib2 as l\n    def run(self): return self.f() + self.l.g()\n",
+        lib="def f(): pass\n",
+        lib2="def g(): pass\n",
+    )
+    assert names(found) == {"lib:f", "lib2:g"}
+
+
 def test_a_registry_holds_what_other_modules_put_into_it(fp: Write) -> None:
     import importlib
 
