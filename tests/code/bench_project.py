@@ -96,8 +96,8 @@ def _score(types: dict[str, Any], seed: int) -> Any:
 
 def _said(make: Any) -> str:
     """What a task returns or raises; an edit may have made a loop endless."""
-    signal.signal(signal.SIGALRM, _late)
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    signal.signal(signal.SIGVTALRM, _late)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.1)
     try:
         task = make()
         attach(task, _Results())
@@ -105,7 +105,7 @@ def _said(make: Any) -> str:
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 def _late(*_: object) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from corpus import Edit, project, semantic
 from cosmetic import cosmetic
 
 from labtech_cli.code import fingerprint as code
+from labtech_cli.code import modules
 
 FILES = project()
 SEMANTIC = list(semantic(FILES))
@@ -24,6 +27,7 @@ ELSEWHERE = [edit for edit in SEMANTIC if not edit.tasks]
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(modules, "parse", functools.lru_cache(maxsize=64)(modules.parse))  # an edit changes one file
     yield Bench(tmp_path, FILES)
     for name in [name for name in sys.modules if name.partition(".")[0] in MODULES]:
         del sys.modules[name]
@@ -94,7 +98,7 @@ def test_no_cosmetic_edit_is_noticed(bench: Bench) -> None:
     score_cosmetic(bench, COSMETIC[::4], run_each=8)
 
 
-@pytest.mark.slow
+@pytest.mark.skipif("LABTECH_WHOLE_CORPUS" not in os.environ, reason="minutes; a third of it runs above")
 def test_the_whole_corpus(bench: Bench) -> None:
     score_semantic(bench, SEMANTIC)
     score_cosmetic(bench, COSMETIC, run_each=4)
