@@ -32,12 +32,13 @@ MAY: dict[str, list[str]] = {
     "report": ["report", "core", "errors"],
     "code": ["code", "core", "errors", "names"],
     "project": ["project", "code", "core", "errors", "names", "alias"],
+    "staleness": ["code", "core", "store", "errors", "names"],
     "lab": [
-        *("code", "core", "store", "run", "report", "project", "session"),
+        *("code", "core", "store", "run", "report", "project", "session", "staleness"),
         *("errors", "names", "plugins", "alias", "log"),
     ],
     "session": [
-        *("core", "code", "store", "run", "report", "project", "lab"),
+        *("core", "code", "store", "run", "report", "project", "lab", "staleness"),
         *("errors", "names", "plugins", "alias", "log"),
     ],
     "cache": ["store"],
