@@ -104,7 +104,9 @@ class Modules:
         """`name.rest`, where `name` is a module."""
         place = self.places[name]
         if place.owner is not Owner.PROJECT:
-            dotted = ".".join((name, *rest)).replace("labtech.", "labtech_cli.")
+            dotted = ".".join((name, *rest))
+            if dotted.startswith("labtech."):
+                dotted = "labtech_cli" + dotted.removeprefix("labtech")
             return Meaning(dotted, outside=[dotted])
         if not rest:
             return Meaning(f"module {name}", modules=[name])

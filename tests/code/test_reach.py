@@ -272,6 +272,8 @@ def test_what_an_import_does_to_others_counts_and_logging_does_not(fp: Write) ->
 def test_a_script_that_calls_main_reaches_nothing_of_it(fp: Write) -> None:
     text = run("return 1", "def main(): return 3\n") + "\nmain()\nif __name__ == '__main__':\n    main()\n"
     assert names(fp(text)) == set()
+    text = run("return 1", "import labtech\ndef go(): labtech.Lab(storage=None).run_tasks([T()])\n") + "\ngo()\n"
+    assert names(fp(text)) == set()
 
 
 def test_files_are_relative_to_where_their_modules_are_imported_from(fp: Write) -> None:
