@@ -12,6 +12,7 @@ from labtech_cli.code.notebook import main_cells
 from labtech_cli.code.places import Owner, Place, Places
 from labtech_cli.code.table import Import, Table
 
+_OF_EVERY_MODULE = frozenset(("__file__", "__path__", "__name__", "__doc__", "__dict__", "__package__", "__spec__"))
 _EDITED = "the file was changed after it was imported: what runs is not what is read here"
 Key = tuple[str, str]
 """A module and one of its top-level names."""
@@ -104,13 +105,17 @@ class Modules:
         """`name.rest`, where `name` is a module."""
         place = self.places[name]
         if place.owner is not Owner.PROJECT:
-            dotted = ".".join((name, *rest)).replace("labtech.", "labtech_cli.")
+            dotted = ".".join((name, *rest))
+            if dotted.startswith("labtech."):
+                dotted = "labtech_cli" + dotted.removeprefix("labtech")
             return Meaning(dotted, outside=[dotted])
         if not rest:
             return Meaning(f"module {name}", modules=[name])
         found = self._in_module(name, rest, seen)
         if found is not None:
             return found
+        if rest[0] in _OF_EVERY_MODULE:
+            return Meaning(".".join((name, *rest)))
         problem = self.table(name).problem
         return Meaning(".".join((name, *rest)), reason=problem or f"'{rest[0]}' is not found in {place.shown}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import linecache
+import re
 import sys
 from types import FunctionType
 
@@ -36,6 +37,7 @@ def _latest(cells: list[str]) -> list[str]:
     """Cells without the statements whose names a later cell defines anew."""
     kept: list[str] = []
     taken: set[str] = set()
+    functions = set(re.findall(r"(?m)^(?:async )?def (\w+)", "\n".join(cells)))
     for cell in reversed(cells):
         try:
             tree = ast.parse(cell)
@@ -43,6 +45,7 @@ def _latest(cells: list[str]) -> list[str]:
             continue  # it did not run either
         defined = {name for node in tree.body for name in _defines(node)}
         tree.body = [node for node in tree.body if not (_defines(node) and _defines(node) <= taken)]
+        tree.body = [node for node in tree.body if not _tries(node, functions)]
         lines = cell.split("\n")
         kept.extend("\n".join(_lines(lines, node)) for node in reversed(tree.body))
         taken |= defined
@@ -52,6 +55,12 @@ def _latest(cells: list[str]) -> list[str]:
 def _lines(lines: list[str], node: ast.stmt) -> list[str]:
     first = min([node.lineno, *(item.lineno for item in getattr(node, "decorator_list", ()))])
     return lines[first - 1 : node.end_lineno]
+
+
+def _tries(node: ast.stmt, functions: set[str]) -> bool:
+    """Whether a statement only calls a function of the notebook, as one does to see what it says."""
+    call = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in functions
 
 
 def _defines(node: ast.stmt) -> set[str]:

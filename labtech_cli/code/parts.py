@@ -206,7 +206,7 @@ def _note(part: Part, name: Open, meaning: Meaning, normal: Normal) -> None:
     if name.stored:
         normal.stores.update(meaning.keys)
         elsewhere = [key for key in meaning.keys if key[0] != part.table.name] or meaning.modules
-        if part.qual == IMPORT and elsewhere and len(name.chain) > 1:
+        if part.qual == IMPORT and elsewhere and name.replaced:
             normal.unsure.append((name.line, f"'{'.'.join(name.chain)}' of another module is replaced on import"))
     if meaning.reason:
         normal.unsure.append((name.line, meaning.reason))

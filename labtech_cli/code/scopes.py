@@ -11,7 +11,19 @@ from labtech_cli.code.table import Import
 class Open:
     """A dotted name whose meaning is not known yet."""
 
-    __slots__ = ("at_import", "chain", "imported", "line", "local", "makes", "place", "quiet", "soft", "stored")
+    __slots__ = (
+        "at_import",
+        "chain",
+        "imported",
+        "line",
+        "local",
+        "makes",
+        "place",
+        "quiet",
+        "replaced",
+        "soft",
+        "stored",
+    )
 
     def __init__(self, chain: tuple[str, ...], place: int, line: int, *, quiet: bool) -> None:
         self.chain = chain
@@ -24,6 +36,8 @@ class Open:
         """May mean nothing at all: an annotation, or a class attribute of the same name."""
         self.stored = False
         """What it holds is changed."""
+        self.replaced = False
+        """An attribute that is given another value."""
         self.makes = False
         """Is given its value by this statement of the module."""
         self.at_import = False

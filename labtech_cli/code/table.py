@@ -24,8 +24,12 @@ MUTATORS = frozenset(
     )
 )
 _HARMLESS = frozenset(
-    ("logging", "warnings", "sys", "matplotlib", "seaborn", "dotenv", "rich", "tqdm", "labtech", "labtech_cli")
+    (
+        *("logging", "warnings", "sys", "faulthandler", "matplotlib", "seaborn", "IPython", "dotenv", "rich", "tqdm"),
+        *("mlflow", "wandb", "labtech", "labtech_cli"),
+    )
 )
+"""Modules whose calls at the top level speak, draw or track, and do not change what tasks compute."""
 _SETTERS = (("setattr",), ("delattr",))
 _STARTS = (("main",), ("cli",), ("app",))
 """Calls that start a program, which says nothing about what tasks compute."""
@@ -187,7 +191,11 @@ class Table:
         chain = root_of(node.func)
         if chain in _SETTERS and node.args:
             chain = (*(root_of(node.args[0]) or ("",)), "setattr")
-        if chain is None or chain in _STARTS or (len(chain) == 1 and chain[0] in _SILENT - set(self.statements)):
+        if (
+            chain is None
+            or self._starts_program(chain)
+            or (len(chain) == 1 and chain[0] in _SILENT - set(self.statements))
+        ):
             return set()
         if chain[-1] not in MUTATORS and not alone:
             return set()
@@ -195,6 +203,14 @@ class Table:
         given = {item.id for item in node.args if isinstance(item, ast.Name)} if alone else set()
         data = {name for name in given & self.made if not self.definitions(name)}
         return data or {owner}
+
+    def _starts_program(self, chain: tuple[str, ...]) -> bool:
+        """Whether a call is that of a script's `main()`, by its name or because it runs tasks."""
+        if chain in _STARTS or len(chain) > 1:
+            return chain in _STARTS
+        nodes = [node for node in self.statements.get(chain[0], ()) if isinstance(node, _DEFINES)]
+        texts = ["\n".join(self.lines[node.lineno - 1 : node.end_lineno]) for node in nodes]
+        return any(sign in text for text in texts for sign in (".run_task", "Lab("))
 
     def _elsewhere(self, root: str) -> str:
         """`root`, or `<import>` if that is something imported."""

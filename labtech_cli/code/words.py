@@ -90,7 +90,7 @@ class Words(Scopes):
             self.out.append("=")
         if isinstance(inner, ast.Name):
             name = self.open((inner.id, *reversed(chain)), node.lineno)
-            name.stored = stored
+            name.stored = name.replaced = stored
             return name
         self.out.append("." + ".".join(reversed(chain)) + "(")
         self.write(inner)

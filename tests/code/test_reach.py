@@ -236,6 +236,44 @@ def test_a_registry_holds_what_other_modules_put_into_it(fp: Write) -> None:
     assert names(found) == {"reg:MODELS", "reg:register", "plug:a", "plug:b", "plug:<import>"}
 
 
+def test_registries_may_be_objects_classes_and_hooks_in_other_modules(fp: Write) -> None:
+    import importlib
+
+    from labtech_cli.code import fingerprint as code
+
+    fp.write(
+        run("return REG.get(1), Base.kinds, Model.kinds", "from reg import REG, Base, Model\nimport plug\n"),
+        reg="""
+        class Registry:
+            items = []
+            def register(self, name): return lambda f: self.items.append(f)
+            def get(self, name): return self.items
+        REG = Registry()
+        class Base:
+            kinds = []
+            def __init_subclass__(cls): Base.kinds.append(cls)
+        class Model:
+            kinds = []
+            @classmethod
+            def register(cls, k): cls.kinds.append(k)
+        """,
+        plug="""
+        from reg import *
+        @REG.register("a")
+        def a(): return 1
+        class A(Base): pass
+        class B(A): pass
+        @Model.register
+        class K: pass
+        class Unrelated: pass
+        """,
+    )
+    importlib.import_module("exp")
+    found = code.fingerprint_of("exp", "T")
+    assert {name for name in names(found) if "plug" in name} == {"plug:a", "plug:A", "plug:B", "plug:K"}
+    assert not found.unsure
+
+
 def test_a_decorator_that_stores_nothing_reaches_nothing_else(fp: Write) -> None:
     before = "def timed(f): return f\n@timed\ndef used(): return 1\n@timed\ndef unused(): return 2\n"
     assert names(fp(run("return used()", before))) == {"exp:used", "exp:timed"}
@@ -271,6 +309,8 @@ def test_what_an_import_does_to_others_counts_and_logging_does_not(fp: Write) ->
 
 def test_a_script_that_calls_main_reaches_nothing_of_it(fp: Write) -> None:
     text = run("return 1", "def main(): return 3\n") + "\nmain()\nif __name__ == '__main__':\n    main()\n"
+    assert names(fp(text)) == set()
+    text = run("return 1", "import labtech\ndef go(): labtech.Lab(storage=None).run_tasks([T()])\n") + "\ngo()\n"
     assert names(fp(text)) == set()
 
 

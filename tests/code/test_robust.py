@@ -106,7 +106,7 @@ NOTEBOOK = """
 import sys, types, linecache
 import labtech_cli.code.fingerprint as code
 main = sys.modules["__main__"]
-In = ["", "from labtech_cli import task\\nW = 1\\ndef f(): return 1\\n", "def f(): return W\\nprint(f())", "@task\\nclass T:\\n    def run(self): return f()", "f("]
+In = ["", "from labtech_cli import task\\nW = 1\\ndef f(): return 1\\n", "def f(): return W\\nprint(f())\\nf()", "@task\\nclass T:\\n    def run(self): return f()", "f("]
 for cell in In[:-1]:
     exec(compile(cell, "<cell>", "exec"), main.__dict__)
 found = code.fingerprint(T)

@@ -47,6 +47,8 @@ SURE = {
     "methods of unknown objects": ("", "return self.model.fit(1).predict(2)"),
     "getattr by a name written out": ("class C: pass\n", "return getattr(C, 'name', None)"),
     "an attribute of an installed module by a computed name": ("import numpy as np\n", "return getattr(np, self.name)()"),
+    "what every module has": ("import lib\n", "return lib.__file__, lib.__name__"),
+    "a method of another module's object called on import": ("import lib\nlib.REG.register(1)\n", "return lib.REG"),
     "a builtin": ("", "return vars(self), len(__name__), __file__, NotImplemented"),
     "a memory that the code itself fills": ("MEMO = {}\n", "MEMO[self.x] = 1\nreturn MEMO"),
     "a name from a star of an installed package": ("from numpy import *\n", "return linspace(0, 1)"),
@@ -59,7 +61,7 @@ SURE = {
 @pytest.mark.parametrize("what", SURE)
 def test_this_is_not(fp: Write, what: str) -> None:
     before, body = SURE[what]
-    assert fp(run(body, before)).unsure == ()
+    assert fp(run(body, before), lib="class R:\n    def register(self, x): self.x = x\nREG = R()\n").unsure == ()
 
 
 def test_a_module_used_as_a_value_has_all_its_symbols_reached(fp: Write) -> None:
