@@ -14,9 +14,10 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from labtech_cli.errors import StorageError
 from labtech_cli.store.database import Database
 from labtech_cli.store.owners import Watch, new_owner
 from labtech_cli.store.records import Claim, Owner
@@ -60,7 +61,16 @@ class Ledger:
             self._quiet = last == self.listed and not others
 
     def leave(self, *, stay: bool) -> None:
-        """See `Storage.leave`. To `stay` is to remain the owner of a spool that is still read from."""
+        """See `Storage.leave`. To `stay` is to remain the owner of a spool that is still read from.
+
+        Where the storage cannot be written to any more (its disk is full), nothing is raised: this comes after
+        the work, whose errors were told. What stays held is free when this process leaves again, or ends.
+        """
+        with suppress(StorageError):
+            self._unregister(stay)
+            self.sweep()
+
+    def _unregister(self, stay: bool) -> None:
         if self._me is not None and self._pid == os.getpid():
             with self._database.transaction() as database:
                 _forget(database, [self._me.id])
@@ -69,7 +79,6 @@ class Ledger:
                     database.execute("INSERT INTO owner VALUES (?,?,?,?,?,?,?)", (*self._me, b""))
             if not stay:
                 self._me = None
-        self.sweep()
 
     def beat(self) -> None:
         """See `Storage.beat`."""
