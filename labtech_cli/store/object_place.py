@@ -11,8 +11,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -20,13 +19,12 @@ from typing import Any, TypeVar
 
 from labtech_cli.errors import StorageError
 from labtech_cli.store.owners import born, this_host
-from labtech_cli.store.places import Place, Stamp, parent
+from labtech_cli.store.places import Place, Stamp, each, parent
 
 _AT_ONCE = 32
 _BATCH = 500  # objects read at a time: bounds memory
 _TEMPORARY = "labtech-remote"
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
-T = TypeVar("T")
 R = TypeVar("R")
 
 
@@ -71,13 +69,8 @@ class ObjectPlace(Place):
                 self.remove([name])
         return self._exclusive
 
-    def _each(self, action: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """`action` of each item: many at a time where waiting is what takes the time. The first error is raised
-        after all have ended, so that nothing goes on behind the caller's back."""
-        if len(items) < 2 or not getattr(self.fs, "async_impl", False):
-            return [action(item) for item in items]
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return list(pool.map(action, items))
+    def _each(self, action: Callable[[str], R], names: Iterable[str]) -> list[R]:
+        return each(action, names, at_once=_AT_ONCE if getattr(self.fs, "async_impl", False) else 1)
 
     # -- objects ---------------------------------------------------------------------------------
 
@@ -119,7 +112,7 @@ class ObjectPlace(Place):
             return None
 
     def put(self, objects: Mapping[str, bytes]) -> None:
-        self._each(lambda name: self._into(name, lambda path: self.fs.pipe_file(path, objects[name])), list(objects))
+        self._each(lambda name: self._into(name, lambda path: self.fs.pipe_file(path, objects[name])), objects)
 
     def create(self, objects: Mapping[str, bytes]) -> set[str]:
         names = list(objects)
@@ -142,7 +135,7 @@ class ObjectPlace(Place):
         return self._read_one(name) == data
 
     def upload(self, files: Mapping[str, str]) -> None:
-        self._each(lambda name: self._into(name, lambda path: self.fs.put_file(files[name], path)), list(files))
+        self._each(lambda name: self._into(name, lambda path: self.fs.put_file(files[name], path)), files)
 
     def withdraw(self, files: Mapping[str, str]) -> None:
         self.remove(files)
@@ -153,7 +146,7 @@ class ObjectPlace(Place):
             self.remove([name])
 
     def remove(self, names: Iterable[str]) -> None:
-        self._each(self._remove, list(names))
+        self._each(self._remove, names)
 
     def _remove(self, name: str) -> None:
         with suppress(FileNotFoundError):

@@ -10,7 +10,11 @@ from __future__ import annotations
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 SCHEMES = ("file", "local")
 """URLs that mean a folder of this machine's file system."""
@@ -95,6 +99,16 @@ class Place(ABC):
         finally:
             self.remove([name])
         return found.time if found else 0.0
+
+
+def each(action: Callable[[T], R], items: Iterable[T], *, at_once: int) -> list[R]:
+    """`action` of each item, many at a time: what takes the time is to wait for an answer. An error is raised
+    after all have ended, so that nothing goes on behind the caller's back."""
+    wanted = list(items)
+    if at_once < 2 or len(wanted) < 2:
+        return [action(item) for item in wanted]
+    with ThreadPoolExecutor(min(at_once, len(wanted))) as pool:
+        return list(pool.map(action, wanted))
 
 
 def parent(name: str) -> str:
