@@ -8,7 +8,7 @@ from labtech_cli.store.remote_index import Index
 from labtech_cli.store.remote_runs import GRACE, Runs
 
 
-def sweep_data(place: Place, runs: Runs, index: Index, grace: float = GRACE) -> None:
+def sweep_data(place: Place, runs: Runs, index: Index) -> None:
     """Remove data that no manifest names.
 
     Listed are the data first, then the runs, then the manifests: data of a run that was there before is
@@ -23,8 +23,8 @@ def sweep_data(place: Place, runs: Runs, index: Index, grace: float = GRACE) -> 
     odd = index.results.odd()
     now = place.now()
     rubbish = [name for name in found if name not in named and _key(name) not in odd]
-    rubbish = [name for name in rubbish if found[name].time <= now - grace]
-    place.remove(rubbish + [name for name, stamp in staged.items() if stamp.time <= now - grace])
+    rubbish = [name for name in rubbish if found[name].time <= now - GRACE]
+    place.remove(rubbish + [name for name, stamp in staged.items() if stamp.time <= now - GRACE])
 
 
 def _key(name: str) -> str:
