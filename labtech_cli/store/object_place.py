@@ -60,7 +60,7 @@ class ObjectPlace(Place):
     def exclusive(self) -> bool:
         """Tried once: not every file system minds the mode."""
         if self._exclusive is None:
-            name = f"probe-{uuid.uuid4().hex}"
+            name = f"probe/{uuid.uuid4().hex}.json"
             try:
                 self._exclusive = self._create(name, b"1") and not self._create(name, b"2")
             except (TypeError, ValueError, NotImplementedError):

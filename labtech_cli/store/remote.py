@@ -23,7 +23,7 @@ import uuid
 import weakref
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 from labtech_cli.errors import StorageError
@@ -276,18 +276,11 @@ class FsspecStorage(Storage):
         self._runs.beat()
         self._leases.share()
 
-    def claiming(self) -> AbstractContextManager[Claiming]:
-        @contextmanager
-        def round() -> Iterator[Claiming]:
-            self._opened()
-            with self._leases.claiming() as claim:
-                yield lambda key, reuse: self._claimed(claim, key, reuse)
-
-        return round()
-
     @told
-    def _opened(self) -> None:
+    def claiming(self) -> AbstractContextManager[Claiming]:
         self._open()
+        claim = self._leases.claiming()
+        return nullcontext(lambda key, reuse: self._claimed(claim, key, reuse))
 
     @told
     def _claimed(self, claim: Claiming, key: str, reuse: bool) -> Claim:

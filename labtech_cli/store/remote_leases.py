@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from labtech_cli.store.manifests import place_of
 from labtech_cli.store.owners import SILENCE
@@ -45,17 +44,12 @@ class Leases:
         """The results there were when we came to hold everything: nobody else adds any while we do."""
         self._odd: dict[str, float] = {}
 
-    @contextmanager
-    def claiming(self) -> Iterator[Callable[[str, bool], Claim]]:
-        """See `Storage.claiming`."""
-        self._runs.register()
+    def claiming(self) -> Callable[[str, bool], Claim]:
+        """See `Storage.claiming`: who else is there is looked up now, for many claims."""
         holder = self._settle()
         if self._whole:
-            yield self._claim_of_all
-        elif holder == _SHARED:
-            yield self._claim
-        else:
-            yield Waiting(self._index).claim
+            return self._claim_of_all
+        return self._claim if holder == _SHARED else Waiting(self._index).claim
 
     # -- everything ------------------------------------------------------------------------------
 

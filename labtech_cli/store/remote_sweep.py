@@ -16,15 +16,15 @@ def sweep_data(place: Place, runs: Runs, index: Index) -> None:
     whose listings lag behind, and what manifests we cannot read name is let be.
     """
     found = place.find("data")
-    staged = place.find("staged")
-    if not (found or staged) or runs.others():
+    aside = place.find("staged") | place.find("probe")
+    if not (found or aside) or runs.others():
         return
     named = {name for manifest in index.results.all().values() for name in manifest.objects}
     odd = index.results.odd()
     now = place.now()
     rubbish = [name for name in found if name not in named and _key(name) not in odd]
     rubbish = [name for name in rubbish if found[name].time <= now - GRACE]
-    place.remove(rubbish + [name for name, stamp in staged.items() if stamp.time <= now - GRACE])
+    place.remove(rubbish + [name for name, stamp in aside.items() if stamp.time <= now - GRACE])
 
 
 def _key(name: str) -> str:
