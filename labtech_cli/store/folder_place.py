@@ -34,6 +34,7 @@ class FolderPlace(Place):
     def __init__(self, folder: str) -> None:
         self.root = os.path.abspath(os.path.expanduser(folder))
         self._beside = ""
+        self._pid = 0
 
     def path(self, name: str) -> str:
         """The file of an object."""
@@ -41,7 +42,7 @@ class FolderPlace(Place):
 
     def make(self, spool: str) -> None:
         os.makedirs(self.root, exist_ok=True)
-        self._beside = self.path(f"spool/{spool}")
+        self._beside, self._pid = self.path(f"spool/{spool}"), os.getpid()
 
     def find(self, folder: str) -> dict[str, Stamp]:
         found: dict[str, Stamp] = {}
@@ -176,7 +177,7 @@ class FolderPlace(Place):
                     shutil.rmtree(self.path(f"spool/{owner}"), ignore_errors=True)
 
     def close(self) -> None:
-        if self._beside:
+        if self._beside and self._pid == os.getpid():  # not that of a process that this one was forked from
             shutil.rmtree(self._beside, ignore_errors=True)
 
     def _make_beside(self) -> str:

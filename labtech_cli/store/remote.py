@@ -63,7 +63,7 @@ class FsspecStorage(Storage):
         self._index = Index(place)
         self._runs = Runs(place)
         self._leases = Leases(place, self._runs, self._index)
-        self._moves = Moves(place, self._runs, self.describe())
+        self._moves = Moves(place, self._runs, self._leases, self.describe())
         self._checked = False
         self._ready_in = 0
         self._documents: set[str] = set()
@@ -110,13 +110,9 @@ class FsspecStorage(Storage):
         return self._place.spool(self._runs.register().id)
 
     def close(self) -> None:
-        with suppress(Exception):  # what stays is swept by others
-            if self._runs.owner is not None:
-                self._leases.leave()
-                self._runs.leave()
-                self._place.close()
-        with suppress(Exception):
-            self._place.close()
+        for step in (self._leases.leave, self._runs.leave, self._place.close):
+            with suppress(Exception):  # what stays is swept by others
+                step()
         self._ready_in = 0
 
     # -- reading ---------------------------------------------------------------------------------
@@ -264,8 +260,9 @@ class FsspecStorage(Storage):
     def leave(self) -> None:
         if self._runs.owner is not None:
             self._leases.leave()
-            sweep_data(self._place, self._runs, self._index)
-            self._runs.sweep()
+            with suppress(Exception):  # rubbish that stays harms nobody
+                sweep_data(self._place, self._runs, self._index)
+                self._runs.sweep()
             self._runs.leave()
             self._place.close()
             self._ready_in = 0
@@ -310,10 +307,9 @@ class FsspecStorage(Storage):
 def _farewell(place: Place, runs: Runs, leases: Leases, owner: str) -> None:
     """At the end of the process that registered, not of one that was forked from it."""
     if runs.owner is not None and runs.owner.id == owner:
-        with suppress(Exception):
-            leases.leave()
-            runs.leave()
-            place.close()
+        for step in (leases.leave, runs.leave, place.close):
+            with suppress(Exception):
+                step()
 
 
 def _totals(kind: str, rows: list[Row]) -> TypeStats:

@@ -1,6 +1,7 @@
 """Which run computes which task, in a storage without a database.
 
     leases/all.json            {"owner": OWNER}: one run holds everything; {"owner": "shared"}: look below
+    leases/journal.json        {"owner": OWNER}: this run gives results other identities
     leases/ab/KEY.json         {"owner": OWNER}: this run computes that task
     leases/ab/KEY.DEAD.json    {"owner": OWNER}: this run, and no other, takes that lease from the dead DEAD
 
@@ -16,7 +17,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from labtech_cli.store.manifests import place_of
 from labtech_cli.store.owners import SILENCE
@@ -92,6 +94,17 @@ class Leases:
         self._held.add(key)
         return Claim.MINE
 
+    @contextmanager
+    def only(self, name: str) -> Iterator[bool]:
+        """For what one process at a time may do: whether it is this one."""
+        path = f"leases/{name}.json"
+        mine = self._acquire(path) == self._runs.register().id
+        try:
+            yield mine
+        finally:
+            if mine:
+                self._drop([path])
+
     # -- one task --------------------------------------------------------------------------------
 
     def _claim(self, key: str, reuse: bool) -> Claim:
@@ -157,11 +170,11 @@ class Leases:
 
     def release(self, keys: Sequence[str]) -> None:
         """Give leases back. One that was taken from us, because we seemed dead, is let be."""
-        self._held.difference_update(keys)
         written = self._written.intersection(keys)
-        self._written -= written
         if written:
             self._drop([place_of("leases", key) for key in written])
+        self._held.difference_update(keys)
+        self._written -= written
 
     def _drop(self, names: list[str]) -> None:
         ours = self._content()

@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -21,6 +22,7 @@ from labtech_cli.errors import StorageError
 from labtech_cli.store.manifests import is_key, moved, place_of
 from labtech_cli.store.places import Place
 from labtech_cli.store.records import Journal, Move
+from labtech_cli.store.remote_leases import Leases
 from labtech_cli.store.remote_runs import Runs
 
 _KINDS = ("results", "tasks")
@@ -29,8 +31,8 @@ _KINDS = ("results", "tasks")
 class Moves:
     """The journal of a storage."""
 
-    def __init__(self, place: Place, runs: Runs, where: str) -> None:
-        self._place, self._runs, self._where = place, runs, where
+    def __init__(self, place: Place, runs: Runs, leases: Leases, where: str) -> None:
+        self._place, self._runs, self._leases, self._where = place, runs, leases, where
 
     def journal(self) -> list[Journal]:
         """The rewrites that were done, oldest first."""
@@ -42,6 +44,20 @@ class Moves:
 
     def rewrite(self, moves: Sequence[Move], title: str) -> int:
         """See `Storage.rewrite`."""
+        with self._alone():
+            return self._rewrite(moves, title)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._leases.only("journal") as alone:
+            if not alone:
+                raise StorageError(
+                    f"storage '{self._where}': another process gives results other identities now",
+                    hint="try again when it is done",
+                )
+            yield
+
+    def _rewrite(self, moves: Sequence[Move], title: str) -> int:
         staged, _ = self._stage(moves)
         before = [asdict(_back(move, old)) for move, old in zip(moves, self._described(moves), strict=True)]
         entry = {"at": time.time(), "title": title, "moves": [asdict(move) for move in moves], "before": before}
@@ -56,6 +72,10 @@ class Moves:
 
     def undo(self, number: int) -> int:
         """See `Storage.undo`."""
+        with self._alone():
+            return self._undo(number)
+
+    def _undo(self, number: int) -> int:
         entry = self._entries().get(number)
         if entry is None or entry["state"] != "done":
             raise StorageError(
@@ -70,9 +90,15 @@ class Moves:
 
     def recover(self) -> None:
         """Carry to its end what dead ones began."""
-        for entry in self._entries().values():
-            if entry["state"] != "done" and not self._runs.lives(str(entry.get("owner"))):
+        if not any(self._left_undone()):
+            return
+        with self._leases.only("journal") as alone:
+            for entry in self._left_undone() if alone else ():
                 self._finish(entry)
+
+    def _left_undone(self) -> list[dict[str, Any]]:
+        entries = self._entries().values()
+        return [one for one in entries if one["state"] != "done" and not self._runs.lives(str(one.get("owner")))]
 
     # -- steps -----------------------------------------------------------------------------------
 

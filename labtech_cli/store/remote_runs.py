@@ -73,8 +73,8 @@ class Runs:
     def leave(self) -> None:
         """No longer an owner."""
         if (owner := self.owner) is not None:
-            self._owner = None
             self._place.remove([f"runs/{owner.id}.needs", _name(owner.id)])
+            self._owner = None
 
     # -- the others ------------------------------------------------------------------------------
 

@@ -298,6 +298,23 @@ def test_a_forked_process_is_another_owner_with_a_file_system_of_its_own(tmp_pat
         assert not os.path.exists(spool)
 
 
+def test_a_forked_process_that_only_reads_and_closes_takes_nothing_away(storage: FsspecStorage) -> None:
+    storage.enter([K])
+    with storage.claiming() as claim:
+        claim(A, True)
+    made = record(storage, K, LARGE)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            storage.present()
+            storage.close()
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    assert FsspecStorage(storage.url).needed() == {K} and "leases/all.json" in objects(storage)
+    storage.commit([made])
+
+
 def test_large_parts_of_an_object_store_are_downloaded_once_and_go_with_the_storage(tmp_path: Path) -> None:
     storage = FsspecStorage(f"memory://{tmp_path}/storage")
     storage.commit([record(storage, K, LARGE)])
