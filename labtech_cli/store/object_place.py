@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import uuid
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -198,6 +199,7 @@ class ObjectPlace(Place):
             _ = self.fs
             pid = os.getpid()
             self._local = tempfile.mkdtemp(prefix=f"{_TEMPORARY}.{pid}.{born(pid)}.", suffix=f".{_here()}")
+            weakref.finalize(self, _remove_own, self._local, pid)
         return self._local
 
     def sweep(self, lives: Callable[[str], bool]) -> None:
@@ -211,6 +213,12 @@ class ObjectPlace(Place):
         if self._local is not None and self._pid == os.getpid():
             shutil.rmtree(self._local, ignore_errors=True)
         self._local = None
+
+
+def _remove_own(folder: str, pid: int) -> None:
+    """At the end of the process that made it, not of one that was forked from it."""
+    if os.getpid() == pid:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _here() -> str:
