@@ -18,10 +18,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import TypeVar
 
+from labtech_cli.errors import StorageError
 from labtech_cli.store.places import Place, Stamp, each, parent
 
 _MANY = 64
 _AT_ONCE = 16  # a server across a network answers many at once
+_UNREADABLE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EACCES}
+"""What a file that is not there, or is not one of ours, says when it is opened."""
 R = TypeVar("R")
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EXDEV, errno.EACCES}
 
@@ -35,6 +38,8 @@ class FolderPlace(Place):
         self.root = os.path.abspath(os.path.expanduser(folder))
         self._beside = ""
         self._pid = 0
+        self._inside: set[str] = set()
+        """Folders that are known to be where their names say."""
 
     def path(self, name: str) -> str:
         """The file of an object."""
@@ -53,6 +58,10 @@ class FolderPlace(Place):
                 entries = list(os.scandir(self.path(here)))
             except FileNotFoundError:
                 continue
+            except PermissionError:
+                if here == folder:
+                    raise
+                continue  # somebody else's folder never stops a listing
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(f"{here}/{entry.name}")
@@ -70,7 +79,7 @@ class FolderPlace(Place):
         try:
             number = os.open(self.path(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+            if error.errno in _UNREADABLE:
                 return None
             raise
         with open(number, "rb", buffering=0) as file:
@@ -204,11 +213,23 @@ class FolderPlace(Place):
     def _into(self, name: str, action: Callable[[str], None]) -> None:
         """Do `action` on the path of a name, after its folder is made where it is not there yet."""
         path = self.path(name)
+        self._check(name)
         try:
             action(path)
         except FileNotFoundError:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             action(path)
+
+    def _check(self, name: str) -> None:
+        """Raise `StorageError` when a link would lead what is written out of the storage."""
+        folder = "/".join(name.split("/")[:-1][:2])  # what is below is made by who writes it
+        if folder and folder not in self._inside:
+            if os.path.realpath(self.path(folder)) != os.path.join(os.path.realpath(self.root), folder):
+                raise StorageError(
+                    f"storage 'file://{self.root}': its folder '{folder}' is a link that leads elsewhere",
+                    hint="replace the link by the folder, or choose another storage",
+                )
+            self._inside.add(folder)
 
 
 def _stamp(found: os.stat_result) -> Stamp:

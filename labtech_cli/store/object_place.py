@@ -76,7 +76,7 @@ class ObjectPlace(Place):
     # -- objects ---------------------------------------------------------------------------------
 
     def make(self, spool: str) -> None:
-        self.fs.makedirs(self._root or "/", exist_ok=True)
+        """Nothing: a bucket or a folder that is missing is made when something is written into it."""
 
     def find(self, folder: str) -> dict[str, Stamp]:
         path = self.path(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -189,6 +190,40 @@ def test_links_that_lead_out_of_the_storage_are_not_followed(
     manifest.rename(tmp_path / "manifest")
     manifest.symlink_to(tmp_path / "manifest")
     assert A not in storage.present() and storage.load([A]) == {}
+
+
+@pytest.mark.parametrize("name", ["results", "data"])
+def test_nothing_is_written_through_a_link_that_leads_out_of_the_storage(
+    folder: Path, storage: FsspecStorage, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "outside").mkdir()
+    storage.check_writable()
+    (folder / name).symlink_to(tmp_path / "outside")
+    with pytest.raises(StorageError, match=f"its folder '{name}/{K[:2]}' is a link that leads elsewhere; replace"):
+        storage.commit([record(storage, K, LARGE)])
+    assert not any((tmp_path / "outside").iterdir())
+
+
+def test_what_may_not_be_read_never_stops_a_listing(
+    folder: Path, storage: FsspecStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.commit([record(storage, one, b"1") for one in (K, A, B)])
+    foreign = {str(folder / place_of("results", A)), str(folder / "results" / B[:2])}
+
+    def guard(real: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(path: str, *arguments: Any) -> Any:
+            if path in foreign:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return real(path, *arguments)
+
+        return guarded
+
+    monkeypatch.setattr(os, "open", guard(os.open))
+    monkeypatch.setattr(os, "scandir", guard(os.scandir))
+    assert set(FsspecStorage(storage.url).present()) == {K}
+    foreign.add(str(folder / "results"))
+    with pytest.raises(StorageError, match="permission denied"):
+        FsspecStorage(storage.url).present()
 
 
 def test_damage_is_found(storage: FsspecStorage) -> None:
