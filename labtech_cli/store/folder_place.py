@@ -186,6 +186,9 @@ class FolderPlace(Place):
                     shutil.rmtree(self.path(f"spool/{owner}"), ignore_errors=True)
 
     def close(self) -> None:
+        self.leave()
+
+    def leave(self) -> None:
         if self._beside and self._pid == os.getpid():  # not that of a process that this one was forked from
             shutil.rmtree(self._beside, ignore_errors=True)
 

@@ -140,7 +140,7 @@ def moved(data: bytes, move: Move, kind: str) -> bytes:
     """The bytes of a manifest (`kind` results) or a description (tasks) for a result that gets another identity."""
     document = _document(move.key, data)
     document |= {"key": move.new_key, "type": move.type, "code_version": move.code_version, "params": move.params}
-    return _dump(document | ({"code": move.code} if kind == "results" else {}))
+    return _dump(document | ({"code": move.code, "signature": move.signature} if kind == "results" else {}))
 
 
 def _document(key: str, data: bytes) -> dict[str, Any]:

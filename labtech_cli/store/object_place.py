@@ -209,6 +209,10 @@ class ObjectPlace(Place):
             if pid.isdigit() and born(int(pid)) != start:
                 shutil.rmtree(folder, ignore_errors=True)
 
+    def leave(self) -> None:
+        if self._local is not None and self._pid == os.getpid():
+            shutil.rmtree(os.path.join(self._local, "up"), ignore_errors=True)
+
     def close(self) -> None:
         if self._local is not None and self._pid == os.getpid():
             shutil.rmtree(self._local, ignore_errors=True)

@@ -87,6 +87,10 @@ class Place(ABC):
         """Remove the spools of dead owners. An owner that is listed was registered before."""
 
     @abstractmethod
+    def leave(self) -> None:
+        """Remove this owner's spool."""
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of local files. The place can be used again."""
 

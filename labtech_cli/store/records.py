@@ -108,6 +108,7 @@ class Move:
     code_version: str | None
     params: str
     code: str | None
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)

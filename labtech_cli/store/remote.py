@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 import uuid
 import weakref
 from collections import Counter
@@ -41,8 +40,6 @@ from labtech_cli.store.remote_moves import Moves
 from labtech_cli.store.remote_runs import Runs
 from labtech_cli.store.remote_sweep import sweep_data
 from labtech_cli.store.storage import Claiming, Storage
-
-_ALONE_SECONDS = 1.0  # for so long, what was seen of other runs is believed
 
 
 class FsspecStorage(Storage):
@@ -67,7 +64,7 @@ class FsspecStorage(Storage):
         self._checked = False
         self._ready_in = 0
         self._documents: set[str] = set()
-        self._looked = -_ALONE_SECONDS, True
+        self._farewell: Any = None
 
     def describe(self) -> str:
         return shown(self.url)
@@ -90,8 +87,9 @@ class FsspecStorage(Storage):
             return
         self._leases.forget()
         self._exists()
-        owner = self._runs.register()
-        weakref.finalize(self, _farewell, self._place, self._runs, self._leases, owner.id)
+        self._runs.register()
+        if self._farewell is None:
+            self._farewell = weakref.finalize(self, _farewell, self._place, self._runs, self._leases)
         if not self._checked:
             self._place.create({VERSION: json.dumps({"program": "labtech", "schema": SCHEMA}).encode()})
             self._exists()
@@ -264,14 +262,14 @@ class FsspecStorage(Storage):
                 sweep_data(self._place, self._runs, self._index)
                 self._runs.sweep()
             self._runs.leave()
-            self._place.close()
+            self._place.leave()
             self._ready_in = 0
 
     @told
     def beat(self) -> None:
         self._open()
         self._runs.beat()
-        self._leases.share()
+        self._leases.share(now=True)
 
     @told
     def claiming(self) -> AbstractContextManager[Claiming]:
@@ -290,10 +288,7 @@ class FsspecStorage(Storage):
 
     @told
     def alone(self) -> bool:
-        now = time.monotonic()
-        if now - self._looked[0] > _ALONE_SECONDS:
-            self._looked = now, not (self._exists() and self._runs.others())
-        return self._looked[1]
+        return not self._exists() or self._leases.alone()
 
     @told
     def live(self) -> list[Owner]:
@@ -304,9 +299,9 @@ class FsspecStorage(Storage):
         return self._runs.needed() if self._exists() else set()
 
 
-def _farewell(place: Place, runs: Runs, leases: Leases, owner: str) -> None:
+def _farewell(place: Place, runs: Runs, leases: Leases) -> None:
     """At the end of the process that registered, not of one that was forked from it."""
-    if runs.owner is not None and runs.owner.id == owner:
+    if runs.owner is not None:
         for step in (leases.leave, runs.leave, place.close):
             with suppress(Exception):
                 step()

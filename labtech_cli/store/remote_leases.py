@@ -6,7 +6,8 @@
     leases/ab/KEY.DEAD.json    {"owner": OWNER}: this run, and no other, takes that lease from the dead DEAD
 
 A run that is the only one holds everything with one object, so that a claim costs nothing. When it sees
-another one (each time it claims, and at each beat) it writes leases for the tasks it has, and shares.
+another one (it looks when it claims, once a second, and at each beat) it writes leases for the tasks it
+has, and shares.
 Every decision rests on one step that is atomic: to create an object that must not exist. To take the lease
 of a dead run is to create the object that says so, named after the dead; only who made it writes over the
 lease. So no two take one lease, whatever they saw before; without `Place.exclusive`, two may at the very
@@ -29,6 +30,7 @@ from labtech_cli.store.remote_runs import Runs
 
 _ALL = "leases/all.json"
 _SHARED = "shared"
+_LOOK_SECONDS = 1.0  # how often is looked for others, besides at each beat
 _NOBODY = "0" * 32
 """Who holds a lease that cannot be read: dead, once it stayed so for `SILENCE`."""
 
@@ -42,16 +44,40 @@ class Leases:
         self._written: set[str] = set()
         """Those of `_held` that have an object of their own."""
         self._whole = False
+        self._shared = False
+        """From the moment others were seen until we leave: who comes to hold everything sees us, and shares."""
+        self._seen = False, -_LOOK_SECONDS
+        """Whether others were there, and when that was looked up."""
         self._results: set[str] | None = None
         """The results there were when we came to hold everything: nobody else adds any while we do."""
         self._odd: dict[str, float] = {}
 
     def claiming(self) -> Callable[[str, bool], Claim]:
-        """See `Storage.claiming`: who else is there is looked up now, for many claims."""
-        holder = self._settle()
+        """See `Storage.claiming`. Who else is there is looked up at the first claim, for all that follow."""
+        found: list[Callable[[str, bool], Claim]] = []
+
+        def ask(key: str, reuse: bool) -> Claim:
+            if not found:
+                found.append(self._asking())
+            return found[0](key, reuse)
+
+        return ask
+
+    def _asking(self) -> Callable[[str, bool], Claim]:
+        holder = _SHARED if self._shared else self._settle()
         if self._whole:
             return self._claim_of_all
         return self._claim if holder == _SHARED else Waiting(self._index).claim
+
+    def alone(self) -> bool:
+        """Whether claims are sure to be granted, as far as was seen a moment ago."""
+        return not self._shared and not self._crowded()
+
+    def _crowded(self, now: bool = False) -> bool:
+        """Whether others are there; looked up now, or a moment ago."""
+        if now or self._clock() - self._seen[1] >= _LOOK_SECONDS:
+            self._seen = bool(self._runs.others()), self._clock()
+        return self._seen[0]
 
     # -- everything ------------------------------------------------------------------------------
 
@@ -60,30 +86,29 @@ class Leases:
         own = self._runs.register().id
         if not self._whole:
             holder = self._read(_ALL) or ""
-            if holder == _SHARED or (holder := self._acquire(_ALL)) != own:
+            if holder != _SHARED:
+                holder = self._acquire(_ALL)
+            if holder != own:
+                self._shared = holder == _SHARED
                 return holder
             self._whole, self._results = True, None
-            if not self._runs.others():
+            if not self._crowded(now=True):
                 self._place.remove([name for name in self._place.find("leases") if name != _ALL])
         if self.share():
             return _SHARED
         return own
 
-    def share(self) -> bool:
+    def share(self, now: bool = False) -> bool:
         """Write down what we hold when another run is there; whether that is so."""
-        if not self._whole or not self._runs.others():
+        if not self._whole or not self._crowded(now):
             return False
         data = self._content()
         self._place.put({place_of("leases", key): data for key in self._held})
         self._written |= self._held
         self._place.put({_ALL: json.dumps({"owner": _SHARED}).encode()})
         self._whole, self._results = False, None
+        self._shared = True
         return True
-
-    @property
-    def whole(self) -> bool:
-        """Whether everything is ours, so that claims are granted."""
-        return self._whole
 
     def _claim_of_all(self, key: str, reuse: bool) -> Claim:
         if reuse and key not in self._held:
@@ -194,7 +219,9 @@ class Leases:
 
     def forget(self) -> None:
         """Know of no leases: those of a process that this one was forked from are not ours."""
-        self._held, self._written, self._whole, self._results = set(), set(), False, None
+        self._held, self._written, self._results = set(), set(), None
+        self._whole = self._shared = False
+        self._seen = False, -_LOOK_SECONDS
 
 
 class Waiting:

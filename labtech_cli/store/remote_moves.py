@@ -189,7 +189,8 @@ def _as_journal(entry: dict[str, Any]) -> Journal:
 def _back(move: Move, old: dict[str, Any]) -> Move:
     """The move that leads back."""
     kind, params = old.get("type", move.type), old.get("params", move.params)
-    return Move(move.new_key, move.key, kind, old.get("code_version"), params, old.get("code"))
+    code, signature = old.get("code"), old.get("signature", "")
+    return Move(move.new_key, move.key, kind, old.get("code_version"), params, code, signature)
 
 
 def _name(number: int) -> str:
