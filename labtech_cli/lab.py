@@ -54,7 +54,7 @@ class _Cached:
 class Lab:
     """Runs tasks in parallel and caches their results.
 
-    - `storage`: a folder, a `Storage`, or None to keep nothing.
+    - `storage`: a folder, a URL such as `s3://bucket/path`, a `Storage`, or None to keep nothing.
     - `continue_on_failure`: go on with what does not depend on a failed task.
     - `max_workers`: tasks at a time; by default the CPUs this process may use.
     - `context`: values for all tasks that do not change results.
@@ -248,7 +248,9 @@ def open_storage(where: str | Path | Storage | None) -> Storage:
         return NullStorage()
     text = str(where)
     if "://" in text:
-        raise LabError(f"storage '{text}': URLs are not supported yet", hint="name a local folder")
+        from labtech_cli.store.remote import FsspecStorage
+
+        return FsspecStorage(text)
     if ":" in text and not os.path.exists(text) and "/" not in text:
         from labtech_cli.plugins import find_plugin
 
