@@ -124,6 +124,7 @@ class Session:
         self.began = time.monotonic()
         self._where: str | None = None
         self._closures: list[int] = []
+        self._digests: dict[int, str] = {}
 
     def execute(self, zygote: Any) -> RunResult:
         warnings = [*self._stale(), *self._verify_inputs()]
@@ -225,9 +226,10 @@ class Session:
         if self._where is None:
             self._where, text = self.origin.document(codes.packages(), command_line())
             self._closures = self.prepared.staleness.actual(self.prepared.plan)
-            made = [self._closures[number] for number in self.prepared.plan.numbers(Action.RUN)]
+            made = {self._closures[number] for number in self.prepared.plan.numbers(Action.RUN)}
             self.storage.keep({self._where: text, **codes.documents(made)})
-        return codes.digest(self._closures[number]), self._where
+            self._digests = {closure: codes.digest(closure) for closure in made}
+        return self._digests[self._closures[number]], self._where
 
     def _actions(self) -> Iterator[tuple[str, Action]]:
         plan = self.prepared.plan

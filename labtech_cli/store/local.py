@@ -43,7 +43,7 @@ class LocalStorage(Storage):
         self.path = Path(os.path.abspath(os.path.expanduser(path)))
         self._database = Database(self.path)
         self._ledger = ledger.Ledger(self.path, self._database)
-        self._numbers: dict[str, int] = {}  # of documents, by digest
+        self._numbers: dict[str | None, int] = {}  # of documents, by digest
         self._spool: str | None = None
 
     def describe(self) -> str:
@@ -128,6 +128,7 @@ class LocalStorage(Storage):
     def _insert(self, database: sqlite3.Connection, wanted: Sequence[tuple[Record, str]]) -> None:
         (last,) = database.execute("SELECT coalesce(max(id), 0) FROM task").fetchone()
         results, timings, data = [], [], []
+        numbers = self._numbers_of({name for record, _ in wanted for name in (record.code, record.origin)})
         for number, (record, home) in enumerate(wanted, last + 1):
             row = (number, record.key, record.type, record.code_version, record.params, record.duration)
             stored = record.stored
@@ -135,8 +136,9 @@ class LocalStorage(Storage):
                 timings.append(row)
                 continue
             parts, inline = write_parts(stored.blobs, home)
-            made = record.peak_memory, self._number(record.code), self._number(record.origin), stored.signature
-            results.append((*row, stored.format, record.started_at, stored.size, parts, *made))
+            code, origin = numbers.get(record.code), numbers.get(record.origin)
+            size = stored.size, parts, record.peak_memory, code, origin, stored.signature
+            results.append((*row, stored.format, record.started_at, *size))
             if inline:
                 data.append((number, inline))
         if results:
@@ -253,13 +255,13 @@ class LocalStorage(Storage):
             found.update({key: names.get(number) for (key,) in self._database.select(query, (number,))})
         return found
 
-    def _number(self, digest: str | None) -> int | None:
-        """The number of a document that was kept."""
-        if digest is not None and digest not in self._numbers:
-            rows = self._database.select("SELECT id FROM document WHERE digest = ?", (digest,))
-            if rows:
-                self._numbers[digest] = rows[0][0]
-        return self._numbers.get(digest) if digest is not None else None
+    def _numbers_of(self, digests: Iterable[str | None]) -> dict[str | None, int]:
+        """The numbers of documents that were kept."""
+        for digest in digests:
+            if digest is not None and digest not in self._numbers:
+                for (number,) in self._database.select("SELECT id FROM document WHERE digest = ?", (digest,)):
+                    self._numbers[digest] = number
+        return self._numbers
 
     # -- other identities, other runs ----------------------------------------------------------------
 
