@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from labtech_cli.core.codec import present_params
+from labtech_cli.core.codec import from_text, present_params
 from labtech_cli.report.tables import plain
 from labtech_cli.store.records import Row
 from labtech_cli.store.storage import Storage
@@ -106,7 +106,7 @@ class Catalogue:
         """Whether parameters are as `core.codec` writes them; in a damaged or foreign entry they are not."""
         if self._checked[0] != text:
             try:
-                if '"$' in text or not isinstance(json.loads(text), dict):
+                if '"$' in text or not isinstance(from_text(text), dict):
                     present_params(text, str)
                 self._checked = text, True
             except _UNREADABLE:
@@ -117,10 +117,10 @@ class Catalogue:
         """The value at a dotted path, followed into nested tasks; a marker of its own where there is none."""
         if not self._readable(row.params):
             return MISSING
-        value: Any = json.loads(row.params)
+        value: Any = from_text(row.params)
         for name in path:
             if isinstance(value, dict) and "$task" in value:
-                value = json.loads(self._task(value["$task"])[2] or "{}")
+                value = from_text(self._task(value["$task"])[2] or "{}")
             elif isinstance(value, dict) and "$dict" in value:
                 value = value["$dict"]
             if isinstance(value, list) and name.isdigit() and int(name) < len(value):

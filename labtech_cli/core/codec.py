@@ -39,7 +39,7 @@ def write_params(values: Mapping[str, Any]) -> str:
 
 def read_params(text: str) -> dict[str, Any]:
     """The parameters as they are encoded in `text`: JSON, with tasks and enum members as the objects above."""
-    values = json.loads(text)
+    values = from_text(text)
     if not isinstance(values, dict):
         raise Undecodable("stored parameters are not a table")
     return values
@@ -67,6 +67,14 @@ def encode_value(value: Any) -> Any:
     if isinstance(value, Enum):
         return {"$enum": enum_name(kind), "name": member_name(value)}
     return {"$task": value._labtech_key}
+
+
+def from_text(text: str) -> Any:
+    """What JSON text says. Raises ValueError for any other text, one that is nested without end included."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 class Undecodable(Exception):
@@ -114,4 +122,4 @@ def present_params(text: str, inline: Callable[[str], Any]) -> dict[str, Any]:
             return json_int(int(value["$int"], 16))
         return {name: show(item) for name, item in value.get("$dict", value).items()}
 
-    return {name: show(value) if isinstance(value, (list, dict)) else value for name, value in json.loads(text).items()}
+    return {name: show(value) if isinstance(value, (list, dict)) else value for name, value in from_text(text).items()}

@@ -16,6 +16,7 @@ from labtech_cli.store.schema import APPLICATION_ID, READ_OLDER, SCHEMA_VERSION,
 
 _BUSY_SECONDS = 60.0
 _RETRY_SECONDS = 0.02
+_CHECKPOINT_PAGES = 8000  # 32 MB of log: each checkpoint waits for the disk twice
 T = TypeVar("T")
 
 
@@ -140,6 +141,7 @@ class Database:
         if write:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
+            database.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         database.execute("BEGIN IMMEDIATE" if write else "BEGIN")  # so that all of this is of one moment
         (version,) = database.execute("PRAGMA user_version").fetchone()
         (owner,) = database.execute("PRAGMA application_id").fetchone()
