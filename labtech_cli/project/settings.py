@@ -174,7 +174,7 @@ def settings_by_table() -> Mapping[str, Mapping[str, Setting]]:
 TABLES = settings_by_table()
 BY_KEY = {setting.key: setting for setting in SETTINGS}
 BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
-OTHER_VARIABLES = ("LABTECH_CONFIG", "LABTECH_PROFILE", "LABTECH_SIGNING_KEY")
+OTHER_VARIABLES = ("LABTECH_CONFIG", "LABTECH_PROFILE", "LABTECH_SIGNING_KEY", "LABTECH_TRUST_LOCKS")
 """Variables of ours that are not settings."""
 
 _BOOLEANS = {
