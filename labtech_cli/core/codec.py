@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
@@ -27,9 +27,22 @@ def encode_params(task: Any) -> str:
     values = {}
     for name in type(task).__labtech__.parameters:
         value = getattr(task, name)
-        values[name] = value if type(value) in _PLAIN else _encode(value)
+        values[name] = value if type(value) in _PLAIN else encode_value(value)
+    return write_params(values)
+
+
+def write_params(values: Mapping[str, Any]) -> str:
+    """The text of parameters that are encoded already."""
     text = _dump(values)
     return text if text.isascii() else _storable(text)
+
+
+def read_params(text: str) -> dict[str, Any]:
+    """The parameters as they are encoded in `text`: JSON, with tasks and enum members as the objects above."""
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise Undecodable("stored parameters are not a table")
+    return values
 
 
 def _storable(text: str) -> str:
@@ -37,7 +50,8 @@ def _storable(text: str) -> str:
     return "".join(f"\\u{ord(char):04x}" if 0xD800 <= ord(char) <= 0xDFFF else char for char in text)
 
 
-def _encode(value: Any) -> Any:
+def encode_value(value: Any) -> Any:
+    """One value as a task keeps it (see `core.key.freeze`), as the JSON that stands for it."""
     kind = type(value)
     if kind in _PLAIN:
         return value
@@ -46,9 +60,9 @@ def _encode(value: Any) -> Any:
     if kind is float:
         return value if math.isfinite(value) else {"$float": str(value)}
     if kind is tuple:
-        return [_encode(item) for item in value]
+        return [encode_value(item) for item in value]
     if kind is frozendict:
-        encoded = {name: _encode(item) for name, item in value.items()}
+        encoded = {name: encode_value(item) for name, item in value.items()}
         return {"$dict": encoded} if any(name.startswith("$") for name in encoded) else encoded
     if isinstance(value, Enum):
         return {"$enum": enum_name(kind), "name": member_name(value)}
@@ -79,10 +93,7 @@ def decode_params(
             return int(value["$int"], 16)
         return frozendict({name: decode(item) for name, item in value.get("$dict", value).items()})
 
-    values = json.loads(text)
-    if not isinstance(values, dict):
-        raise Undecodable("stored parameters are not a table")
-    return {name: decode(value) for name, value in values.items()}
+    return {name: decode(value) for name, value in read_params(text).items()}
 
 
 def present_params(text: str, inline: Callable[[str], Any]) -> dict[str, Any]:
