@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from labtech_cli.run.runner import Runner, RunnerBackend
     from labtech_cli.store.formats import BaseCache, JoblibCache, NullCache, PickleCache
     from labtech_cli.store.local import LocalStorage
+    from labtech_cli.store.remote import FsspecStorage
     from labtech_cli.store.storage import NullStorage, Storage
 
 _HOMES = {
@@ -39,12 +40,14 @@ _HOMES = {
     "labtech_cli.run.runner": ("Runner", "RunnerBackend"),
     "labtech_cli.store.formats": ("BaseCache", "JoblibCache", "NullCache", "PickleCache"),
     "labtech_cli.store.local": ("LocalStorage",),
+    "labtech_cli.store.remote": ("FsspecStorage",),
     "labtech_cli.store.storage": ("NullStorage", "Storage"),
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "BaseCache",
+    "FsspecStorage",
     "JoblibCache",
     "Lab",
     "LabError",

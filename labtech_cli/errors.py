@@ -61,6 +61,14 @@ class DamagedResult(CacheError):
     """A stored result does not match its checksum, or a part of it is missing."""
 
 
+class UntrustedResult(CacheError):
+    """A stored result carries no signature of an accepted key."""
+
+
+class StaleResults(LabError):
+    """Results would be used whose code has changed since, and `on_code_change` is 'error'."""
+
+
 class RunnerError(LabtechError):
     """A runner cannot be started or used."""
 

@@ -15,7 +15,7 @@ from labtech_cli.core.graph import Graph
 from labtech_cli.core.plan import Action, Policy, make_plan
 from labtech_cli.core.present import render
 from labtech_cli.core.task import ResultMeta, attach, is_task, is_task_type, type_of
-from labtech_cli.errors import DamagedResult, LabError, RunInterrupted, TaskFailed, TaskNotFound
+from labtech_cli.errors import DamagedResult, LabError, RunInterrupted, TaskFailed, TaskNotFound, did_you_mean
 from labtech_cli.report.base import FanOut, Reporter
 from labtech_cli.run.context import ContextSpec
 from labtech_cli.run.guard import refuse_in_worker
@@ -23,11 +23,13 @@ from labtech_cli.run.loop import Rules
 from labtech_cli.run.runner import RunnerBackend
 from labtech_cli.run.starters import cpu_count
 from labtech_cli.session import Prepared, RunResult, Session, no_context
+from labtech_cli.staleness import CHOICES, Staleness
 from labtech_cli.store import formats
 from labtech_cli.store.blobs import Stored, verify
 from labtech_cli.store.local import LocalStorage
 from labtech_cli.store.records import Timings
 from labtech_cli.store.restore import Restorer
+from labtech_cli.store.signing import Trust
 from labtech_cli.store.storage import NullStorage, Storage
 
 _AT_ONCE = 500  # results read from the storage at a time: bounds memory
@@ -52,12 +54,14 @@ class _Cached:
 class Lab:
     """Runs tasks in parallel and caches their results.
 
-    - `storage`: a folder, a `Storage`, or None to keep nothing.
+    - `storage`: a folder, a URL such as `s3://bucket/path`, a `Storage`, or None to keep nothing.
     - `continue_on_failure`: go on with what does not depend on a failed task.
     - `max_workers`: tasks at a time; by default the CPUs this process may use.
     - `context`: values for all tasks that do not change results.
     - `runner_backend`: 'process' (default), 'fork', 'spawn', 'fork-per-task', 'thread', 'serial', or a
       `RunnerBackend`.
+    - `on_code_change`: what to do with results whose code has changed since: 'warn' (use them, and say so),
+      'rerun', 'ignore' or 'error'.
     - `notebook`: no longer needed: a notebook is recognised.
     """
 
@@ -73,12 +77,18 @@ class Lab:
         context_loaders: Mapping[str, str] | None = None,
         mlflow_tracking_uri: str | None = None,
         mlflow_experiment: str | None = None,
+        on_code_change: str = "warn",
     ) -> None:
         if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
             raise LabError(f"max_workers must be a whole number of at least 1, not {max_workers!r}")
         if context is not None and not isinstance(context, Mapping):
             raise LabError(f"context must be a dict, not {type(context).__name__}")
+        if on_code_change not in CHOICES:
+            hint = did_you_mean(str(on_code_change), CHOICES)
+            raise LabError(f"on_code_change cannot be {on_code_change!r}", hint=hint)
+        self.on_code_change = on_code_change
         self.storage = open_storage(storage)
+        self.trust = Trust.from_environment()
         self.continue_on_failure = continue_on_failure
         self.workers = max_workers or cpu_count()
         self.context = ContextSpec(dict(context or {}), dict(context_loaders or {}))
@@ -135,17 +145,19 @@ class Lab:
     def prepare(self, tasks: Sequence[Any], policy: Policy = Policy()) -> Prepared:
         """Plan a run: one listing of the storage, then arithmetic."""
         graph = Graph(tasks)
-        policy = Policy(policy.rerun_all, policy.rerun_targets, self.storage.keeps)
+        reruns = policy.rerun_stale or self.on_code_change == "rerun"
+        policy = Policy(policy.rerun_all, policy.rerun_targets, reruns, self.storage.keeps)
         present = self.storage.present()
-        plan = make_plan(graph, present, policy)
+        staleness = Staleness.look(graph, self.storage)
+        plan = make_plan(graph, present, policy, staleness.stale)
         if not plan.counts[Action.RUN]:
-            return Prepared(plan, Timings(), [0.0] * len(graph), True, present, policy)
+            return Prepared(plan, Timings(), [0.0] * len(graph), True, present, staleness, policy)
         timings = self.storage.timings()
         seconds = [timings.of(task) for task in graph.tasks]
         known = [value for value in seconds if value is not None]
         usual = sum(known) / len(known) if known else 1.0
         filled = [usual if value is None else value for value in seconds]
-        return Prepared(plan, timings, filled, bool(known), present, policy)
+        return Prepared(plan, timings, filled, bool(known), present, staleness, policy)
 
     def execute(
         self,
@@ -176,6 +188,7 @@ class Lab:
             found = self.storage.load([task._labtech_key]).get(task._labtech_key)
         if found is None:
             raise TaskNotFound(f"no result is stored for {render(task, 100)}", hint="run it with lab.run_task(task)")
+        self.trust.check(task._labtech_key, found)
         try:
             verify(found)
         except DamagedResult as error:
@@ -235,7 +248,9 @@ def open_storage(where: str | Path | Storage | None) -> Storage:
         return NullStorage()
     text = str(where)
     if "://" in text:
-        raise LabError(f"storage '{text}': URLs are not supported yet", hint="name a local folder")
+        from labtech_cli.store.remote import FsspecStorage
+
+        return FsspecStorage(text)
     if ":" in text and not os.path.exists(text) and "/" not in text:
         from labtech_cli.plugins import find_plugin
 
@@ -257,6 +272,7 @@ def lab_arguments(config: Any) -> dict[str, Any]:
         "context_loaders": config.loaders,
         "mlflow_tracking_uri": config["mlflow.tracking_uri"],
         "mlflow_experiment": config["mlflow.experiment"],
+        "on_code_change": config["lab.on_code_change"],
     }
 
 

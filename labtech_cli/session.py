@@ -16,7 +16,7 @@ from labtech_cli.core.plan import Action, Plan, Policy, Why, longest_paths, make
 from labtech_cli.core.present import render
 from labtech_cli.core.schedule import Schedule
 from labtech_cli.core.task import ResultMeta
-from labtech_cli.errors import DamagedResult, LabError
+from labtech_cli.errors import DamagedResult, LabError, StaleResults
 from labtech_cli.report.base import FanOut
 from labtech_cli.run.backends import make_runner
 from labtech_cli.run.interrupts import Interrupts
@@ -27,6 +27,7 @@ from labtech_cli.run.shelf import Shelf
 from labtech_cli.run.teller import Sinks, Teller
 from labtech_cli.run.tracking import Tracking
 from labtech_cli.run.worker import Input
+from labtech_cli.staleness import Staleness
 from labtech_cli.store import formats
 from labtech_cli.store.blobs import Stored, verify
 from labtech_cli.store.records import Timings
@@ -48,6 +49,8 @@ class Prepared:
     known: bool
     """Whether any estimate rests on experience."""
     present: dict[str, float]
+    staleness: Staleness
+    """The code behind the tasks, and the results that other code has made."""
     policy: Policy = field(default_factory=Policy)
 
     def runs(self) -> bytearray:
@@ -120,32 +123,49 @@ class Session:
         self.run_id = f"{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
         self.began = time.monotonic()
         self._where: str | None = None
+        self._closures: list[int] = []
 
     def execute(self, zygote: Any) -> RunResult:
-        damaged = self._verify_inputs()
+        warnings = [*self._stale(), *self._verify_inputs()]
         if not self.prepared.plan.counts[Action.RUN]:
-            return self._run(zygote, damaged)  # writes nothing: the storage may be one that cannot be written to
+            self.storage.leave()  # what a dead run left; nothing else is written: it may be that nothing can be
+            return self._run(zygote, warnings)
         self.storage.check_writable()
         needs = [key for key, action in self._actions() if action is not Action.UNTOUCHED]
         self.storage.enter(needs)
         folders = [place.folder for place in self.lab.modules if getattr(place, "folder", "")]
         self.origin = Origin(folders[0] if folders else None)
         try:
-            return self._run(zygote, damaged)
+            return self._run(zygote, warnings)
         finally:
             self.origin.close()
             self.storage.leave()
 
-    def _run(self, zygote: Any, damaged: list[str]) -> RunResult:
+    def _stale(self) -> list[str]:
+        """What to say of results that the plan loads though other code made them. Raises `StaleResults`."""
+        choice = self.lab.on_code_change
+        messages = self.prepared.staleness.messages(self.prepared.plan) if choice != "ignore" else []
+        if messages and choice == "error":
+            raise StaleResults(
+                "; ".join(messages),
+                hint="rerun them with --rerun-stale, or keep them with "
+                "'labtech cache migrate --accept TYPE'; 'labtech why' shows what changed",
+            )
+        if messages:
+            messages[-1] += "; 'labtech why' shows it, --rerun-stale computes again"
+        return messages
+
+    def _run(self, zygote: Any, warnings: list[str]) -> RunResult:
         plan, graph = self.prepared.plan, self.prepared.plan.graph
         runs = self.prepared.runs()
         self._emit_started(plan)
-        for message in damaged:
+        for message in warnings:
             self._emit(Warned(self.run_id, time.time(), message))
         loaded = plan.numbers(Action.LOAD)
         for number in loaded:
             self._emit(TaskFinished(self.run_id, time.time(), graph.tasks[number], Outcome.LOADED))
-        shelf = Shelf(graph, self.storage, runs, [n for n in graph.targets if runs[n] and not self._keeps(n)])
+        kept_here = [number for number in graph.targets if runs[number] and not self._keeps(number)]
+        shelf = Shelf(graph, self.storage, runs, kept_here, self.lab.trust)
         runner = make_runner(self.lab.runner, [graph.tasks[number] for number in plan.numbers(Action.RUN)], zygote)
         tracking: Tracking | None = None
         loop: Loop | None = None
@@ -194,16 +214,20 @@ class Session:
             Teller(self.run_id, plan.graph, sinks),
             self.rules,
             interrupts,
-            bytearray([why in (Why.RERUN, Why.RERUN_TARGET) for why in plan.whys]),
+            bytearray([why in (Why.RERUN, Why.RERUN_TARGET, Why.CODE_CHANGED) for why in plan.whys]),
             self._made,
+            self.lab.trust,
         )
 
     def _made(self, number: int) -> tuple[str | None, str | None]:
         """The documents that say which code made a result and where; kept before the first result that names them."""
+        codes = self.prepared.staleness.codes
         if self._where is None:
-            self._where, text = self.origin.document({}, command_line())
-            self.storage.keep({self._where: text})
-        return None, self._where
+            self._where, text = self.origin.document(codes.packages(), command_line())
+            self._closures = self.prepared.staleness.actual(self.prepared.plan)
+            made = [self._closures[number] for number in self.prepared.plan.numbers(Action.RUN)]
+            self.storage.keep({self._where: text, **codes.documents(made)})
+        return codes.digest(self._closures[number]), self._where
 
     def _actions(self) -> Iterator[tuple[str, Action]]:
         plan = self.prepared.plan
@@ -250,6 +274,8 @@ class Session:
             bad: list[str] = []
             for start in range(0, len(keys), _AT_ONCE):
                 found = self.storage.load(keys[start : start + _AT_ONCE])
+                for key, stored in found.items():
+                    self.lab.trust.check(key, stored)
                 bad.extend(key for key, stored in found.items() if _damage(stored) is not None)
             if not bad:
                 return messages
@@ -257,7 +283,8 @@ class Session:
                 self.storage.set_aside(key)
                 self.prepared.present.pop(key, None)
                 messages.append(f"the result of {render(tasks[key], 100)} was damaged: set aside, computed again")
-            self.prepared.plan = make_plan(graph, self.prepared.present, self.prepared.policy)
+            stale = self.prepared.staleness.stale
+            self.prepared.plan = make_plan(graph, self.prepared.present, self.prepared.policy, stale)
 
     def _keeps(self, number: int) -> bool:
         """Whether the storage keeps the result of a task."""

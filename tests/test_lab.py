@@ -172,7 +172,6 @@ def test_asking_a_lab_without_results_makes_no_folder(lab: Lab, tmp_path: Path) 
         ({"max_workers": 0}, "max_workers must be a whole number of at least 1, not 0"),
         ({"max_workers": True}, "max_workers must be a whole number"),
         ({"context": [1]}, "context must be a dict, not list"),
-        ({"storage": "ftp://host/path"}, "URLs are not supported yet"),
     ],
 )
 def test_wrong_arguments_are_refused(options: dict[str, Any], words: str) -> None:

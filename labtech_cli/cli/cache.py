@@ -12,6 +12,7 @@ from labtech_cli.cli.catalogue import Catalogue, short, utc
 from labtech_cli.cli.choosing import catalogue_of, statuses_of
 from labtech_cli.cli.copying import copy
 from labtech_cli.cli.filters import Filters, is_key
+from labtech_cli.cli.migrate import migrate
 from labtech_cli.cli.options import (
     ConfigOption,
     CurrentOption,
@@ -168,6 +169,7 @@ app.command("rm")(rm)
 app.command("verify")(verify)
 app.command("gc")(gc)
 app.command("copy")(copy)
+app.command("migrate")(migrate)
 
 
 def _one(catalogue: Catalogue, key: str) -> list[Row]:

@@ -55,9 +55,11 @@ class Filters:
             rows = [row for row in rows if row.started_at < oldest]
         if self.statuses:
             rows = [row for row in rows if catalogue.status(row) in self.statuses]
-        for path, compare, value in self._conditions:
-            rows = [row for row in rows if _holds(compare, catalogue.parameter(row, path), value)]
-        return rows
+        return [row for row in rows if self.holds(catalogue, row)] if self._conditions else rows
+
+    def holds(self, catalogue: Catalogue, row: Row) -> bool:
+        """Whether all conditions on parameters hold."""
+        return all(_holds(compare, catalogue.parameter(row, path), value) for path, compare, value in self._conditions)
 
     def _named(self, rows: list[Row]) -> list[Row]:
         """Rows whose key starts with, or whose type is, one of the names. An unknown name is an error."""

@@ -20,6 +20,7 @@ storage = "labtech_storage"      # where results are kept, relative to this file
 # workers = 4                    # tasks at a time; by default all CPUs
 # runner = "process"             # or spawn, fork, fork-per-task, thread, serial
 # keep_going = false             # go on after a failure with what does not depend on it
+# on_code_change = "warn"        # results whose code changed since: warn, rerun, ignore or error
 
 [context]                        # values for all tasks that do not change results
 scale = 1.0

@@ -51,6 +51,7 @@ def plan(
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 if anything would run.")] = False,
     rerun: Annotated[bool, typer.Option("--rerun", "-B", help="As if run with --rerun.")] = False,
     rerun_targets: Annotated[bool, typer.Option("--rerun-targets", help="As if run with --rerun-targets.")] = False,
+    rerun_stale: Annotated[bool, typer.Option("--rerun-stale", help="As if run with --rerun-stale.")] = False,
     shard: ShardOption = None,
     workers: WorkersOption = None,
     config: ConfigOption = None,
@@ -68,7 +69,7 @@ def plan(
     part = read_shard(shard)
     resolved = read_config(config, profile, storage, sets, workers=workers)
     chosen = chosen_format(format, json, FORMATS)
-    reruns = rerun, rerun_targets
+    reruns = rerun, rerun_targets, rerun_stale
     runs = show_plan(resolved, targets, param, grid, reruns, chosen, tasks=tasks, output=output, shard=part)
     if check and runs:
         raise typer.Exit(1)
@@ -79,7 +80,7 @@ def show_plan(
     targets: Sequence[str],
     params: Sequence[str] | None,
     grids: Sequence[str] | None,
-    reruns: tuple[bool, bool],
+    reruns: tuple[bool, bool, bool],
     format: str,
     *,
     tasks: bool = False,
@@ -104,6 +105,8 @@ def show_plan(
             if format == "table":
                 out.flush()
                 print(_totals(lab, prepared), file=sys.stderr)
+            for message in prepared.staleness.messages(prepared.plan) if lab.on_code_change != "ignore" else ():
+                print(f"warning: {message}", file=sys.stderr)
         lab.close()
     return prepared.plan.counts[Action.RUN]
 

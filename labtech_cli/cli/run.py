@@ -53,6 +53,9 @@ def run(
     rerun_targets: Annotated[
         bool, typer.Option("--rerun-targets", help="Ignore cached results, for the named targets only.")
     ] = False,
+    rerun_stale: Annotated[
+        bool, typer.Option("--rerun-stale", help="Ignore cached results whose code has changed since.")
+    ] = False,
     shard: ShardOption = None,
     progress: Annotated[str, typer.Option("--progress", metavar="MODE", help="auto, live, plain or none.")] = "auto",
     show: Annotated[
@@ -81,7 +84,8 @@ def run(
     if dry_run:
         from labtech_cli.cli.plan import show_plan
 
-        show_plan(resolved, targets, param, grid, (rerun, rerun_targets), "json" if json else "table", shard=part)
+        reruns = rerun, rerun_targets, rerun_stale
+        show_plan(resolved, targets, param, grid, reruns, "json" if json else "table", shard=part)
         return
     with data_stream() as out, _zygote(resolved, targets) as zygote:
         found = find_targets(targets, resolved, param, grid)
@@ -90,7 +94,7 @@ def run(
         from labtech_cli.run.loop import Rules
 
         lab = make_lab(resolved, found)
-        found, prepared = prepare(lab, found, Policy(rerun, rerun_targets), part)
+        found, prepared = prepare(lab, found, Policy(rerun, rerun_targets, rerun_stale), part)
         reporters, reader_left = Readers(
             progress,  # type: ignore[arg-type]
             out if json else None,

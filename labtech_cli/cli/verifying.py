@@ -30,10 +30,11 @@ from labtech_cli.cli.options import (
     chosen_format,
 )
 from labtech_cli.cli.shared import data_stream, read_config
-from labtech_cli.errors import ConfigError
+from labtech_cli.errors import ConfigError, UntrustedResult
 from labtech_cli.report.tables import FORMATS
 from labtech_cli.report.words import count, one_line, size
 from labtech_cli.store.checking import Checked, Problem, check
+from labtech_cli.store.signing import Trust
 
 _LOADED_AT_ONCE = 200
 
@@ -78,11 +79,8 @@ def verify(
         rows = Filters(names or (), where or (), older_than, statuses).select(catalogue)
         found = _Found(catalogue, repair)
         with meter("verifying", sum([row.size for row in rows])) as told:
-            for item in (
-                _loaded(catalogue, check(catalogue.storage, rows), found)
-                if load
-                else _whole(check(catalogue.storage, rows))
-            ):
+            items = _trusted(check(catalogue.storage, rows))
+            for item in _loaded(catalogue, items, found) if load else items:
                 found.add(item)
                 told(item.row.size)
         extra = found.document(load)
@@ -106,7 +104,7 @@ class _Found:
         self.size += item.row.size
         if item.problem is None:
             return
-        damaged = item.problem.kind != "load"
+        damaged = item.problem.kind not in ("load", "signature")
         self.damaged += damaged
         self.unloadable += not damaged
         if damaged and self._repair:
@@ -147,16 +145,22 @@ class _Found:
         elif self.damaged:
             print("'labtech cache verify --repair' moves them aside, and a run computes them again", file=sys.stderr)
         if self.unloadable:
-            told = "what is whole but cannot be loaded stays: mend what the error names, or 'labtech cache rm KEY'"
+            told = "what is whole but cannot be loaded stays: mend what is told of it, or 'labtech cache rm KEY'"
             print(told, file=sys.stderr)
         if self.unknown:
             print(f"not loaded: {count(self.unknown, 'result')} that --module does not define", file=sys.stderr)
 
 
-def _whole(items: Iterable[Checked]) -> Iterator[Checked]:
-    """Let go of the bytes of each result as soon as it was checked."""
+def _trusted(items: Iterable[Checked]) -> Iterator[Checked]:
+    """The results; where they are to be signed, those that are not have that problem."""
+    trust = Trust.from_environment()
     for item in items:
-        yield item._replace(stored=None)
+        try:
+            if item.stored is not None:
+                trust.check(item.row.key, item.stored)
+            yield item
+        except UntrustedResult as error:
+            yield item._replace(stored=None, problem=Problem("signature", error.message))
 
 
 def _loaded(catalogue: Catalogue, items: Iterable[Checked], found: _Found) -> Iterator[Checked]:

@@ -30,6 +30,7 @@ class Why(StrEnum):
     CACHED = "cached"
     NOT_NEEDED = "not needed"
     NOT_CACHED = "never run"
+    CODE_CHANGED = "code changed"
     NO_CACHE = "cache=None"
     NO_STORAGE = "no storage"
     RERUN = "--rerun"
@@ -42,6 +43,8 @@ class Policy:
 
     rerun_all: bool = False
     rerun_targets: bool = False
+    rerun_stale: bool = False
+    """Whether results that other code has made do not count."""
     storage: bool = True
     """False when there is nowhere to keep results."""
 
@@ -74,8 +77,11 @@ class Plan:
         return table
 
 
-def make_plan(graph: Graph, present: Container[str], policy: Policy = Policy()) -> Plan:
-    """Decide for every task of `graph`, given the keys `present` in the storage."""
+def make_plan(
+    graph: Graph, present: Container[str], policy: Policy = Policy(), stale: Container[str] = frozenset()
+) -> Plan:
+    """Decide for every task of `graph`, given the keys `present` in the storage, those `stale` among them."""
+    doubtful = stale if policy.rerun_stale else frozenset()
     size = len(graph)
     actions = [Action.UNTOUCHED] * size
     whys = [Why.NOT_NEEDED] * size
@@ -86,7 +92,7 @@ def make_plan(graph: Graph, present: Container[str], policy: Policy = Policy()) 
     for number in range(size - 1, -1, -1):
         if not needed[number]:
             continue
-        why = _why(graph.tasks[number], present, policy, bool(target[number]))
+        why = _why(graph.tasks[number], present, policy, bool(target[number]), doubtful)
         whys[number] = why
         if why is Why.CACHED:
             actions[number] = Action.LOAD
@@ -97,7 +103,7 @@ def make_plan(graph: Graph, present: Container[str], policy: Policy = Policy()) 
     return Plan(graph, actions, whys)
 
 
-def _why(task: Any, present: Container[str], policy: Policy, is_target: bool) -> Why:
+def _why(task: Any, present: Container[str], policy: Policy, is_target: bool, doubtful: Container[str]) -> Why:
     if not policy.storage:
         return Why.NO_STORAGE
     if type(task).__labtech__.keeps_nothing:
@@ -108,7 +114,7 @@ def _why(task: Any, present: Container[str], policy: Policy, is_target: bool) ->
         return Why.RERUN
     if policy.rerun_targets and is_target:
         return Why.RERUN_TARGET
-    return Why.CACHED
+    return Why.CODE_CHANGED if task._labtech_key in doubtful else Why.CACHED
 
 
 def longest_paths(graph: Graph, runs: Sequence[bool] | bytearray, seconds: Callable[[int], float]) -> list[float]:

@@ -100,6 +100,17 @@ def known_runner(name: str) -> None:
         raise Refused(did_you_mean(name, (*RUNNERS, *plugins)))
 
 
+def one_of(*choices: str) -> Convert:
+    """A text that must be one of a few."""
+
+    def convert(value: Any, base: Path) -> str:
+        if value not in choices:
+            raise Refused(did_you_mean(value, choices))
+        return str(value)
+
+    return convert
+
+
 def absolute(path: str, base: Path) -> str:
     """A path from `base`, absolute and tidy; `~` is the home folder."""
     return os.path.abspath(os.path.join(base, os.path.expanduser(path)))
@@ -146,11 +157,13 @@ class Setting:
         return self.convert(value, base)
 
 
+ON_CODE_CHANGE = ("warn", "rerun", "ignore", "error")
 SETTINGS = (
     Setting("lab.storage", str, "a folder, a URL or 'none'", "labtech_storage", storage),
     Setting("lab.workers", int, "a whole number, at least 1", None, at_least(1)),
     Setting("lab.runner", str, "a runner or 'package.module:attribute'", "process", text, known_runner),
     Setting("lab.keep_going", bool, "true or false", False),
+    Setting("lab.on_code_change", str, "warn, rerun, ignore or error", "warn", one_of(*ON_CODE_CHANGE)),
     Setting("mlflow.tracking_uri", str, "the URI of an MLflow tracking server or database", None, tracking_uri),
     Setting("mlflow.experiment", str, "the name of an MLflow experiment", None, text),
 )
@@ -174,7 +187,13 @@ def settings_by_table() -> Mapping[str, Mapping[str, Setting]]:
 TABLES = settings_by_table()
 BY_KEY = {setting.key: setting for setting in SETTINGS}
 BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
-OTHER_VARIABLES = ("LABTECH_CONFIG", "LABTECH_PROFILE", "LABTECH_SIGNING_KEY", "LABTECH_TRUST_LOCKS")
+OTHER_VARIABLES = (
+    "LABTECH_CONFIG",
+    "LABTECH_PROFILE",
+    "LABTECH_SIGNING_KEY",
+    "LABTECH_HOST",
+    "LABTECH_TRUST_LOCKS",
+)
 """Variables of ours that are not settings."""
 
 _BOOLEANS = {

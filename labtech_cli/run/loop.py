@@ -25,6 +25,7 @@ from labtech_cli.run.worker import Input
 from labtech_cli.run.worker import Outcome as Ended
 from labtech_cli.store.owners import BEAT_SECONDS
 from labtech_cli.store.records import Claim, Record
+from labtech_cli.store.signing import Trust
 from labtech_cli.store.storage import Claiming, Storage
 
 _IDLE_SECONDS = 0.25  # how often the clock is looked at when nothing arrives
@@ -55,6 +56,7 @@ class Loop:
     """1 for each task that runs though it had a result, by number."""
     made: Callable[[int], tuple[str | None, str | None]]
     """The documents that say which code produces a task's result, and where: kept when first asked for."""
+    trust: Trust = field(default_factory=Trust)
     failures: dict[int, Failure] = field(default_factory=dict)
     done_well: bytearray = field(init=False)
     """1 for each task that succeeded, by number."""
@@ -215,7 +217,10 @@ class Loop:
         task = self.graph.tasks[outcome.number]
         kind = type(task).__labtech__
         stored = None if kind.keeps_nothing else outcome.stored
-        code, origin = self.made(outcome.number) if stored is not None else (None, None)
+        code = origin = None
+        if stored is not None:
+            code, origin = self.made(outcome.number)
+            stored = self.trust.sign(task._labtech_key, stored)
         return Record(
             task._labtech_key,
             kind.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json
 import os
 import platform
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from labtech_cli._version import __version__
-from labtech_cli.store.blobs import digest
 
 SCHEMA = "labtech.origin/1"
 _GIT_SECONDS = 5.0
@@ -53,7 +53,7 @@ class Origin:
             "folder": os.getcwd(),
         }
         text = json.dumps(found, ensure_ascii=True, sort_keys=True)
-        return digest(text.encode()), text
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest(), text
 
     def _commit(self) -> tuple[str | None, bool | None]:
         """The commit of the user's repository, and whether its files differ from it; None where there is none."""

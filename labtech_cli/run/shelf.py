@@ -9,6 +9,7 @@ from labtech_cli.core.present import render
 from labtech_cli.errors import TaskNotFound
 from labtech_cli.run.worker import Input
 from labtech_cli.store.blobs import Stored
+from labtech_cli.store.signing import Trust
 from labtech_cli.store.storage import Storage
 
 MEMORY_BYTES = 256 << 20  # what is in the storage anyway is dropped and read again beyond this
@@ -20,8 +21,15 @@ class Shelf:
     `reads` marks the tasks that will read their dependencies' results.
     """
 
-    def __init__(self, graph: Graph, storage: Storage, reads: Sequence[bool] | bytearray, keep: Iterable[int]) -> None:
-        self._graph, self._storage = graph, storage
+    def __init__(
+        self,
+        graph: Graph,
+        storage: Storage,
+        reads: Sequence[bool] | bytearray,
+        keep: Iterable[int],
+        trust: Trust | None = None,
+    ) -> None:
+        self._graph, self._storage, self._trust = graph, storage, trust or Trust()
         self._readers = [0] * len(graph)
         for number, deps in enumerate(graph.deps):
             if deps and reads[number]:
@@ -83,6 +91,7 @@ class Shelf:
         for key, number in keys.items():
             if key not in meta or key not in stored:
                 raise TaskNotFound(f"the result of {render(self._graph.tasks[number], 100)} was removed meanwhile")
+            self._trust.check(key, stored[key])
             found[number] = Input(stored[key], None, meta[key].started_at, meta[key].duration, True)
             self.put(number, found[number], in_storage=True)
         return found

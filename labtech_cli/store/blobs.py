@@ -7,11 +7,13 @@ small result never touches the file system before it is committed, and a large o
 
 from __future__ import annotations
 
+import hashlib
 import io
 import mmap
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import xxhash
@@ -19,6 +21,7 @@ import xxhash
 from labtech_cli.errors import CacheError, DamagedResult
 
 _PIECE = 1 << 20
+_STRONG = "blake2b:"
 INLINE_MAX = 64 * 1024  # a row of 64 KB costs about as much as a file; smaller ones cost far less
 
 
@@ -49,21 +52,54 @@ class Stored(NamedTuple):
         """Whether all of it is in memory."""
         return all([blob.data is not None for blob in self.blobs])
 
+    def outline(self) -> Stored:
+        """The same without the bytes and where they are: to compare results, not to read them."""
+        return self._replace(blobs=tuple([blob._replace(data=None, path=None) for blob in self.blobs]))
 
-def digest(data: bytes | memoryview) -> str:
-    """The checksum of a part: XXH3, 128 bits, against damage (not against an attacker)."""
-    return str(xxhash.xxh3_128_hexdigest(data))
+
+class Checksum:
+    """The checksum of bytes as they come.
+
+    XXH3, 128 bits: against damage, at memory speed. Where results are signed it is BLAKE2, which holds
+    against an attacker as well and is named in the text.
+    """
+
+    __slots__ = ("_found", "_prefix")
+
+    def __init__(self, strong: bool | None = None) -> None:
+        if strong is None:
+            strong = bool(os.environ.get("LABTECH_SIGNING_KEY"))
+        self._prefix = _STRONG if strong else ""
+        self._found: Any = hashlib.blake2b(digest_size=32) if strong else xxhash.xxh3_128()
+
+    def update(self, data: Any) -> None:
+        self._found.update(data)
+
+    def text(self) -> str:
+        return self._prefix + str(self._found.hexdigest())
 
 
-def file_digest(path: str) -> str:
+def is_strong(checksum: str) -> bool:
+    """Whether a checksum holds against an attacker."""
+    return checksum.startswith(_STRONG)
+
+
+def digest(data: bytes | memoryview, strong: bool | None = None) -> str:
+    """The checksum of a part."""
+    found = Checksum(strong)
+    found.update(data)
+    return found.text()
+
+
+def file_digest(path: str, strong: bool | None = None) -> str:
     """The checksum of a file, read in pieces: mapping it would count as memory of this process."""
-    found = xxhash.xxh3_128()
+    found = Checksum(strong)
     buffer = bytearray(_PIECE)
     view = memoryview(buffer)
     with open(path, "rb", buffering=0) as handle:
         while size := handle.readinto(buffer):
             found.update(view[:size])
-    return str(found.hexdigest())
+    return found.text()
 
 
 def check_name(name: str) -> str:
@@ -99,7 +135,8 @@ class Part(io.BufferedIOBase):
         start = self._file.getvalue()
         file.write(start)
         if self._file.tell() == len(start):
-            self._digest = xxhash.xxh3_128(start)
+            self._digest = Checksum()
+            self._digest.update(start)
         file.seek(self._file.tell())
         self._file = file
 
@@ -111,7 +148,7 @@ class Part(io.BufferedIOBase):
             else:
                 self._file.close()
                 size = os.path.getsize(self._path)
-                found = file_digest(self._path) if self._digest is None else self._digest.hexdigest()
+                found = file_digest(self._path) if self._digest is None else self._digest.text()
                 self._folder.add(Blob(self.name, size, str(found), None, self._path))
         super().close()
 
@@ -194,7 +231,7 @@ class StoredFiles:
         blob = self.blob(filename)
         if mode not in ("r", "rb", "rt"):
             raise CacheError(f"a stored result is read with mode 'r' or 'rb', not '{mode}'")
-        raw: Any = io.BytesIO(blob.data) if blob.data is not None else open(blob.path, "rb")  # type: ignore[arg-type]  # noqa: SIM115
+        raw: Any = io.BytesIO(blob.data) if blob.data is not None else _open(blob)
         return raw if mode == "rb" else io.TextIOWrapper(raw, encoding="utf-8")
 
     def view(self, filename: str) -> memoryview:
@@ -206,15 +243,27 @@ class StoredFiles:
             return memoryview(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_COPY))
 
 
+def _open(blob: Blob) -> IO[bytes]:
+    """A part that is a file. Where results are signed it is read and checked first: what is unpickled is
+    what was signed, also if somebody changed the file a moment ago."""
+    if not is_strong(blob.digest):
+        return open(str(blob.path), "rb")
+    data = Path(str(blob.path)).read_bytes()
+    if digest(data, strong=True) != blob.digest:
+        raise DamagedResult(f"'{blob.name}' does not match its checksum")
+    return io.BytesIO(data)
+
+
 def verify(stored: Stored) -> None:
     """Raise `DamagedResult` unless every part is there, whole, and matches its checksum."""
     for blob in stored.blobs:
         if blob.data is not None:
-            found = digest(blob.data) if len(blob.data) == blob.size else "another size"
+            found = digest(blob.data, is_strong(blob.digest)) if len(blob.data) == blob.size else "another size"
         else:
             path = str(blob.path)
             try:
-                found = file_digest(path) if os.path.getsize(path) == blob.size else "another size"
+                strong = is_strong(blob.digest)
+                found = file_digest(path, strong) if os.path.getsize(path) == blob.size else "another size"
             except OSError as error:
                 raise DamagedResult(f"'{blob.name}' cannot be read: {error.strerror or error}") from None
         if found != blob.digest:

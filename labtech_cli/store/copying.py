@@ -15,7 +15,7 @@ from labtech_cli.core.codec import read_params
 from labtech_cli.core.rekey import UNREADABLE, references
 from labtech_cli.errors import DamagedResult, StorageError
 from labtech_cli.store.batches import MOST, batches
-from labtech_cli.store.blobs import Blob, PartFolder, Stored
+from labtech_cli.store.blobs import Blob, PartFolder, Stored, digest, file_digest, is_strong
 from labtech_cli.store.checking import Problem, damage, wrong_description
 from labtech_cli.store.owners import BEAT_SECONDS
 from labtech_cli.store.records import Record, Row
@@ -139,9 +139,9 @@ class Copier:
                     file.write(piece)
                     self.told(len(piece))
                     self._beat()
-            written = folder.blobs[-1]
-            if (written.size, written.digest) != (blob.size, blob.digest):
+            if (folder.blobs[-1].size, _sum_like(folder.blobs[-1], blob.digest)) != (blob.size, blob.digest):
                 raise DamagedResult(f"'{blob.name}' does not match its checksum")
+            folder.blobs[-1] = folder.blobs[-1]._replace(digest=blob.digest)
 
     def _beat(self) -> None:
         """A large result takes a while: other machines are to see that we live."""
@@ -166,7 +166,7 @@ class Copier:
 
     def _keep(self, rows: Sequence[Row]) -> None:
         """The texts that results name come before them."""
-        digests = {digest for row in rows for digest in (row.code, row.origin) if digest is not None}
+        digests = {name for row in rows for name in (row.code, row.origin) if name is not None}
         documents = self.source.documents(sorted(digests)) if digests else {}
         if documents:
             self.target.keep(documents)
@@ -227,6 +227,14 @@ def same(one: Stored, other: Stored) -> bool:
 
 def _sums(stored: Stored) -> list[tuple[str, int, str]]:
     return sorted((blob.name, blob.size, blob.digest) for blob in stored.blobs)
+
+
+def _sum_like(written: Blob, checksum: str) -> str:
+    """The checksum of what was written, of the same kind as `checksum`: a signature is made of one kind."""
+    strong = is_strong(checksum)
+    if is_strong(written.digest) == strong:
+        return written.digest
+    return digest(written.data, strong) if written.data is not None else file_digest(str(written.path), strong)
 
 
 def checked_name(blob: Blob) -> str:

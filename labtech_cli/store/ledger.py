@@ -14,9 +14,10 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from labtech_cli.errors import StorageError
 from labtech_cli.store.database import Database
 from labtech_cli.store.owners import Watch, new_owner
 from labtech_cli.store.records import Claim, Owner
@@ -60,17 +61,24 @@ class Ledger:
             self._quiet = last == self.listed and not others
 
     def leave(self, *, stay: bool) -> None:
-        """See `Storage.leave`. To `stay` is to remain the owner of a spool that is still read from."""
-        if self._me is None or self._pid != os.getpid():
-            return
-        with self._database.transaction() as database:
-            _forget(database, [self._me.id])
-            if stay:
-                self._me = self._me._replace(began=time.time())
-                database.execute("INSERT INTO owner VALUES (?,?,?,?,?,?,?)", (*self._me, b""))
-        if not stay:
-            self._me = None
-        self.sweep()
+        """See `Storage.leave`. To `stay` is to remain the owner of a spool that is still read from.
+
+        Where the storage cannot be written to any more (its disk is full), nothing is raised: this comes after
+        the work, whose errors were told. What stays held is free when this process leaves again, or ends.
+        """
+        with suppress(StorageError):
+            self._unregister(stay)
+            self.sweep()
+
+    def _unregister(self, stay: bool) -> None:
+        if self._me is not None and self._pid == os.getpid():
+            with self._database.transaction() as database:
+                _forget(database, [self._me.id])
+                if stay:
+                    self._me = self._me._replace(began=time.time())
+                    database.execute("INSERT INTO owner VALUES (?,?,?,?,?,?,?)", (*self._me, b""))
+            if not stay:
+                self._me = None
 
     def beat(self) -> None:
         """See `Storage.beat`."""
@@ -164,6 +172,8 @@ class Ledger:
     def sweep(self) -> None:
         """Remove what dead owners left: their leases, spools and folders; and what no result names any more,
         unless somebody who still reads may have been told of it before."""
+        if not self._is_littered() or not os.access(self._folder, os.W_OK):
+            return
         with self._database.transaction() as database:
             owners = [Owner(*row) for row in database.execute(_OWNER)]
             living = {owner.id for owner in owners if self._watch.lives(owner)}
@@ -179,6 +189,12 @@ class Ledger:
                 shutil.rmtree(self._folder / folder, ignore_errors=True)
             database.executemany("DELETE FROM litter WHERE folder = ?", [(folder,) for folder in folders])
             self._sweep_spools(living)
+
+    def _is_littered(self) -> bool:
+        """Whether there may be something to sweep: a look that writes nothing."""
+        rows = self._database.select("SELECT id FROM owner UNION ALL SELECT folder FROM litter")
+        spool = self._folder / "spool"
+        return bool(set(rows) - {(self._me.id if self._me else "",)}) or (spool.is_dir() and any(spool.iterdir()))
 
     def _sweep_spools(self, living: Collection[str]) -> None:
         spool = self._folder / "spool"

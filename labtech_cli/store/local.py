@@ -188,8 +188,7 @@ class LocalStorage(Storage):
         found = {}
         for key, form, parts, signature in self._parts(keys, "key, format, parts, signature"):
             with suppress(CacheError, ValueError):  # such a text names nothing: there is nothing to compare
-                blobs = [blob._replace(data=None, path=None) for blob in read_parts(self.path, parts, b"")]
-                found[key] = Stored(form, tuple(blobs), signature or "")
+                found[key] = Stored(form, read_parts(self.path, parts, b""), signature or "").outline()
         return found
 
     def _parts(self, keys: Sequence[str], columns: str, tables: str = "task") -> Iterator[Any]:

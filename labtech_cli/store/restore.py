@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labtech_cli.core.codec import Undecodable, decode_params
+from labtech_cli.core.key import find_member
 from labtech_cli.core.task import is_task_type, restore, type_of
 from labtech_cli.names import canonical_module
 
@@ -85,6 +86,6 @@ def _find_class(name: str) -> Any:
 def _find_member(kind: str, name: str) -> Any:
     found = _find_class(kind)
     try:
-        return found[name]
-    except (KeyError, TypeError):
+        return find_member(found, name)
+    except (KeyError, TypeError, AttributeError):
         raise Undecodable(f"{kind}.{name}") from None

@@ -15,7 +15,7 @@ from labtech_cli.store.records import Journal, Move
 
 _MANY = 500
 _SELECT = (
-    "SELECT id, key, type, code_version, params, document.digest, signature, format IS NOT NULL "
+    "SELECT task.id, key, type, code_version, params, document.digest, signature, format IS NOT NULL "
     "FROM task LEFT JOIN document ON document.id = task.code"
 )
 

@@ -74,10 +74,7 @@ class Storage(ABC):
 
     def outlines(self, keys: Sequence[str]) -> dict[str, Stored]:
         """As `load`, but of each part its name, size and checksum alone: to compare results, not to read them."""
-        return {
-            key: stored._replace(blobs=tuple([blob._replace(data=None, path=None) for blob in stored.blobs]))
-            for key, stored in self.load(keys).items()
-        }
+        return {key: stored.outline() for key, stored in self.load(keys).items()}
 
     def remove_unneeded(self, keys: Sequence[str]) -> int:
         """Remove results, but for those that other live runs need; how many there were."""

@@ -172,3 +172,12 @@ def test_a_terminal_shows_how_far_it_is(large: Cli) -> None:
     finally:
         child.close(force=True)
     assert child.exitstatus == 0
+
+
+def test_where_results_are_to_be_signed_those_that_are_not_are_told_and_not_loaded(ran: Cli) -> None:
+    env = {"LABTECH_SIGNING_KEY": "0123456789abcdef" * 2}
+    done = ran("cache", "verify", "--load", "-m", "experiments.py", "--repair", "--json", env=env).check(1)
+    document = done.document()
+    assert (document["damaged"], document["unloadable"], document["loaded"]) == (0, 8, 0)
+    assert {item["problem"] for item in document["problems"]} == {"signature"}
+    assert ran("cache", "verify").check(0)

@@ -56,6 +56,7 @@ def test_without_a_file_the_defaults_hold(load: Load, tmp_path: Path) -> None:
         ("lab.workers", None, "default"),
         ("lab.runner", "process", "default"),
         ("lab.keep_going", False, "default"),
+        ("lab.on_code_change", "warn", "default"),
         ("mlflow.tracking_uri", None, "default"),
         ("mlflow.experiment", None, "default"),
     ]
@@ -127,6 +128,7 @@ def test_each_value_knows_the_line_it_comes_from(load: Load) -> None:
         "lab.workers": "labtech.toml:3",
         "lab.runner": "labtech.toml:4",
         "lab.keep_going": "labtech.toml:5",
+        "lab.on_code_change": "default",
         "mlflow.tracking_uri": "labtech.toml:16",
         "mlflow.experiment": "labtech.toml:17",
         "context.within_task_workers": "labtech.toml:8",

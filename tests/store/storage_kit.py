@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from labtech_cli.store.blobs import INLINE_MAX, Blob, PartFolder, Stored, verify
+from labtech_cli.store.folder_place import FolderPlace
+from labtech_cli.store.local import LocalStorage
 from labtech_cli.store.records import Record
-from labtech_cli.store.storage import Storage
+from labtech_cli.store.remote import FsspecStorage
+from labtech_cli.store.storage import NullStorage, Storage
 
 LARGE = b"0123456789abcdef" * (INLINE_MAX // 8)
+
+
+def key(name: str) -> str:
+    """A cache key that stands for `name`."""
+    return hashlib.md5(name.encode()).hexdigest()
+
+
+def objects(storage: Storage) -> dict[str, bytes]:
+    """All that a storage that is not in memory keeps, by its name below the storage, but for a database."""
+    if isinstance(storage, LocalStorage):
+        return _contents(storage.path)
+    assert isinstance(storage, FsspecStorage)
+    place = storage._place
+    if isinstance(place, FolderPlace):
+        return _contents(Path(place.root))
+    start = len(place.path(""))  # type: ignore[attr-defined]
+    return {name[start:]: place.fs.cat_file(name) for name in place.fs.find(place.path("")[:-1])}  # type: ignore[attr-defined]
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in files(folder) if (folder / name).is_file()}
+
+
+def make(kind: str, folder: Path) -> Storage:
+    """A storage of some kind; two made for one folder are one storage."""
+    if kind == "null":
+        return NullStorage()
+    if kind == "local":
+        return LocalStorage(folder)
+    if kind == "memory":
+        pytest.importorskip("fsspec")
+    return FsspecStorage(f"{kind}://{folder}")
 
 
 def write(folder: PartFolder, name: str, data: bytes) -> None:

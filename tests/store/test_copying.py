@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from storage_kit import edit, files, flip
+from storage_kit import LARGE, edit, files, flip, make
 from store_tasks import Plain
 from upkeep_kit import Counting, filled, record, value_of
 
@@ -16,6 +16,7 @@ from labtech_cli.store import copying, formats
 from labtech_cli.store.checking import check
 from labtech_cli.store.copying import Copied, Copier
 from labtech_cli.store.local import LocalStorage
+from labtech_cli.store.signing import Trust
 from labtech_cli.store.storage import Storage
 
 
@@ -216,3 +217,36 @@ def test_the_cost_is_linear(tmp_path: Path, target: LocalStorage) -> None:
     assert there.calls["commit"] == 11 and max((here.calls + there.calls).values()) < 5_100  # spool: once a result
     assert here.calls["described"] == there.calls["described"] == here.calls["rows"] == 1
     assert copied(source, target).there == 5_000
+
+
+@pytest.mark.parametrize("kinds", [("local", "file"), ("file", "local"), ("local", "memory"), ("memory", "file")])
+def test_between_any_two_storages(tmp_path: Path, kinds: tuple[str, str]) -> None:
+    first, _ = filled(tmp_path / "first")
+    one, other = (make(kind, tmp_path / f"{number}{kind}") for number, kind in enumerate(kinds))
+    copied(first, one, everything=True)
+    assert counts(copied(one, other, everything=True)) == (6, 0, [])
+    assert list(other.rows()) == list(first.rows()) and whole(other) == 6
+    assert other.described() == first.described() and other.timings() == first.timings()
+    assert other.documents(["c0de"]) == {"c0de": "the code"}
+    assert counts(copied(one, other)) == (0, 6, [])
+
+
+def test_a_signature_stays_valid_wherever_it_is_copied(
+    tmp_path: Path, target: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABTECH_SIGNING_KEY", "0123456789abcdef" * 2)
+    trust = Trust.from_environment()
+    source, tasks = LocalStorage(tmp_path / "s"), [Plain(1), Plain(2)]
+    for task, value in zip(tasks, ("small", LARGE), strict=True):
+        made = record(source, task, value)
+        assert made.stored is not None
+        made.stored = trust.sign(task.cache_key, made.stored)
+        source.commit([made])
+    monkeypatch.delenv("LABTECH_SIGNING_KEY")  # who copies need not have the key
+    assert counts(copied(source, target)) == (2, 0, [])
+    for task in tasks:
+        trust.check(task.cache_key, target.load([task.cache_key])[task.cache_key])
+    unsigned, _ = filled(tmp_path / "unsigned", 3)
+    monkeypatch.setenv("LABTECH_SIGNING_KEY", "0123456789abcdef" * 2)
+    assert copied(unsigned, target, overwrite=True).copied == 3
+    assert copied(unsigned, target).there == 3

@@ -1,0 +1,75 @@
+"""The way in: the fingerprint of a task type's code, and what changed between two of them."""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+from labtech_cli.code.changes import changes
+from labtech_cli.code.model import Change, Fingerprint, Symbol, Unsure, digest_of_symbols
+from labtech_cli.code.project import Project
+from labtech_cli.code.record import from_json, renamed, to_json
+from labtech_cli.code.registries import Registries
+from labtech_cli.code.walk import Walk
+from labtech_cli.core.task import type_of
+
+__all__ = [
+    "Change",
+    "Fingerprint",
+    "Symbol",
+    "Unsure",
+    "changes",
+    "fingerprint",
+    "forget",
+    "from_json",
+    "renamed",
+    "to_json",
+]
+
+
+class _Shared:
+    """What this process knows: one project, and the fingerprints made of it."""
+
+    def __init__(self) -> None:
+        self.project = Project()
+        self.registries = Registries(self.project)
+        self.known: WeakKeyDictionary[type, Fingerprint] = WeakKeyDictionary()
+
+
+_shared = _Shared()
+
+
+def fingerprint(task_type: type) -> Fingerprint:
+    """The code that `task_type` can reach. Computed once per process; raises `TaskError` for other classes."""
+    known = _shared.known.get(task_type)
+    if known is None:
+        kind = type_of(task_type)
+        qual = task_type.__qualname__
+        known = fingerprint_of(kind.name.removesuffix(f".{qual}"), qual)
+        _shared.known[task_type] = known
+    return known
+
+
+def fingerprint_of(module: str, qual: str) -> Fingerprint:
+    """The fingerprint of the task type `qual` of `module`, read from its files: nothing is imported."""
+    global _shared
+    if not _shared.project.modules.is_current():
+        kept = _shared.known
+        _shared = _Shared()
+        _shared.known = kept
+    walk = Walk(_shared.project, _shared.registries)
+    walk.start(module, qual)
+    symbols = {name: walk.symbols[name] for name in sorted(walk.symbols)}
+    return Fingerprint(
+        type=f"{module}.{qual}",
+        digest=digest_of_symbols(symbols),
+        symbols=symbols,
+        unsure=tuple(sorted(walk.unsure, key=lambda item: (item.file, item.line, item.symbol, item.reason))),
+        packages=dict(sorted(walk.packages.items())),
+        tasks=tuple(sorted(walk.tasks)),
+    )
+
+
+def forget() -> None:
+    """Forget all that was read: for processes in which the user's modules are loaded anew."""
+    global _shared
+    _shared = _Shared()

@@ -1,0 +1,211 @@
+"""From a task type through everything its code can reach."""
+
+from __future__ import annotations
+
+from labtech_cli.code.model import Symbol, Unsure
+from labtech_cli.code.modules import Key, Meaning
+from labtech_cli.code.parts import Part
+from labtech_cli.code.places import Owner
+from labtech_cli.code.project import Class, Project
+from labtech_cli.code.registries import Registries
+from labtech_cli.code.table import IMPORT
+from labtech_cli.code.unsure import ANY_ATTRIBUTE
+from labtech_cli.code.versions import distribution_of
+
+_OWN_ROOTS = frozenset(("run", "post_init", "filter_context", "runner_options"))
+"""Methods of a task type that labtech calls."""
+
+
+class _Waiting:
+    """Methods that are reached when, and only when, something uses an attribute of their name."""
+
+    def __init__(self) -> None:
+        self._called: set[str] = set()
+        self._members: dict[str, list[Part]] = {}
+
+    def add(self, part: Part) -> list[Part]:
+        """Let `part` wait; the list has it if it was called already."""
+        name = part.qual.rpartition(".")[2]
+        if name in self._called:
+            return [part]
+        self._members.setdefault(name, []).append(part)
+        return []
+
+    def called(self, names: set[str]) -> list[Part]:
+        """The methods that `names` call, which no longer wait."""
+        new = names - self._called
+        self._called |= new
+        return [part for name in new for part in self._members.pop(name, ())]
+
+    def everything(self) -> list[Part]:
+        """All that waits: something may call any of it."""
+        return self.called(set(self._members))
+
+
+class Walk:
+    """One walk; afterwards `symbols`, `unsure`, `packages` and `tasks` say what it met."""
+
+    def __init__(self, project: Project, registries: Registries) -> None:
+        self.project = project
+        self.registries = registries
+        self.symbols: dict[str, Symbol] = {}
+        self.unsure: dict[Unsure, None] = {}
+        self.packages: dict[str, str] = {}
+        self.tasks: set[str] = set()
+        self.used: set[Key] = set()
+        """Names that are used, not only defined with: what a registry holds matters for these."""
+        self._seen: set[Key] = set()
+        self._modules: set[str] = set()
+        self._own = _Waiting()
+        """Methods of the task type itself."""
+        self._others = _Waiting()
+        """Methods of other task types."""
+        self._tops: set[str] = set()
+        self._todo: list[Part] = []
+        self._family: set[Class] = set()
+        self._stored: set[Key] = set()
+
+    def start(self, module: str, qual: str) -> None:
+        """Walk from the task type `qual` of `module`."""
+        self._enter_module(module)
+        family = self.project.family((module, qual))
+        self._family = family.classes
+        for part in family.parts:
+            name = part.qual.rpartition(".")[2]
+            is_dunder = name.startswith("__") and name.endswith("__")
+            is_class = (part.table.name, part.qual) in family.classes
+            if is_class or family.is_open or name in _OWN_ROOTS or is_dunder:
+                self._todo.append(part)
+            else:
+                self._todo += self._own.add(part)
+        for base, _ in family.classes:
+            self._enter_module(base)
+        if not self.project.nodes((module, qual)):
+            self._missing(module, qual)
+        self._finish()
+
+    def _missing(self, module: str, qual: str) -> None:
+        table = self.project.modules.table(module)
+        reason = table.problem or f"its definition is not found in {table.place.shown}"
+        self.unsure[Unsure(f"{module}:{qual}", table.place.shown, 1, reason)] = None
+
+    def _finish(self) -> None:
+        """Follow all that is known, then what was registered in it, until there is nothing new."""
+        asked: set[Key] = set()
+        empty: list[Key] = []
+        while True:
+            while self._todo:
+                self._follow(self._todo.pop())
+            new = sorted(self.used - asked)
+            if not new:
+                break
+            asked.update(new)
+            for key in new:
+                found = self.registries.into(key)
+                if not found and self.registries.is_empty(key):
+                    empty.append(key)
+                for item in found:
+                    self._reach(item)
+        for module, name in empty:
+            if (module, name) not in self._stored:
+                symbol = self.symbols.get(f"{module}:{name}")
+                if symbol is None:
+                    continue
+                reason = "it is empty, and what fills it is nowhere to be seen"
+                self.unsure[Unsure(symbol.name, symbol.file, symbol.line, reason)] = None
+
+    def _follow(self, part: Part) -> None:
+        if part.name in self.symbols:
+            return
+        normal = self.project.normal(part)
+        place = part.table.place
+        self.symbols[part.name] = Symbol(part.name, normal.digest, place.shown, part.line, part.source)
+        for line, reason in normal.unsure:
+            self.unsure[Unsure(part.name, place.shown, line, reason)] = None
+            if reason == ANY_ATTRIBUTE:
+                self._todo += self._own.everything()
+        for meaning, quiet in normal.uses:
+            for key in meaning.keys:
+                self._reach(key, meaning.rest)
+                if not quiet:
+                    self.used.add(key)
+            for module in meaning.modules:
+                self._whole_module(module)
+            self._outside(meaning.outside)
+        for meaning in normal.fields:
+            self._field(part, meaning)
+        self._stored |= normal.stores
+        self._todo += self._own.called(normal.attributes) + self._others.called(normal.foreign)
+
+    def _field(self, part: Part, meaning: Meaning) -> None:
+        """Classes named in the annotation of a field. A task's own fields only ever hold enums and tasks."""
+        is_own = (part.table.name, part.qual) in self._family
+        for found in self.project.classes(meaning):
+            is_value = self.project.is_task(found) or self.project.is_enum(found)
+            if is_value or not (is_own or self.project.inherits(found, "typing.Protocol")):
+                self._reach((found[0], found[1].partition(".")[0]), meaning.rest)
+        for key in meaning.keys:
+            if self.project.is_enum_made_by_call(key):
+                self._reach(key)
+
+    def _reach(self, key: Key, rest: tuple[str, ...] = ()) -> None:
+        task = self.project.task_around(key[0], ".".join((key[1], *rest)))
+        if task:
+            self._name_task((key[0], task))
+            return
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        self._enter_module(key[0])
+        for part in self.project.parts(key).values():
+            inner = self.project.task_around(key[0], part.qual)
+            if inner:
+                self._name_task((key[0], inner))
+            else:
+                self._todo.append(part)
+
+    def _name_task(self, found: Class) -> None:
+        """Another task type: only its name counts, and those of its own methods that this code calls."""
+        name = ".".join(found)
+        if name in self.tasks or found in self._family:
+            return
+        self.tasks.add(name)
+        family = self.project.family(found)
+        for part in family.parts:
+            label = part.qual.rpartition(".")[2]
+            if (
+                (part.table.name, part.qual) not in family.classes
+                and label not in _OWN_ROOTS
+                and not label.startswith("__")
+            ):
+                self._todo += self._others.add(part)
+
+    def _enter_module(self, name: str) -> None:
+        """What importing a module does counts as soon as anything of it does; so do its packages' imports."""
+        while name and name not in self._modules:
+            self._modules.add(name)
+            if self.project.modules.places[name].owner is Owner.PROJECT:
+                table = self.project.modules.table(name)
+                if table.warning:
+                    self.unsure[Unsure(f"{name}:{IMPORT}", table.place.shown, 1, table.warning)] = None
+                if IMPORT in table.statements:
+                    self._reach((name, IMPORT))
+            name = name.rpartition(".")[0]
+
+    def _whole_module(self, name: str) -> None:
+        table = self.project.modules.table(name)
+        self._enter_module(name)
+        for made in sorted(table.made | set(table.imports)):
+            if made in table.made:
+                self._reach((name, made))
+
+    def _outside(self, names: list[str]) -> None:
+        for dotted in names:
+            top = dotted.partition(".")[0]
+            if top in self._tops or top == "builtins":
+                continue
+            self._tops.add(top)
+            place = self.project.modules.places[top]
+            if place.owner is Owner.PACKAGE:
+                name, version = distribution_of(place)
+                self.packages[name] = version
