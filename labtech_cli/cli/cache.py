@@ -1,61 +1,53 @@
-"""`labtech cache`: list, show and remove results. Nothing here unpickles."""
+"""`labtech cache`: list, show and look after results. Nothing here unpickles."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
-from labtech_cli.cli.catalogue import Catalogue, short, types_of, utc
+from labtech_cli.cli.catalogue import Catalogue, short, utc
+from labtech_cli.cli.choosing import catalogue_of, statuses_of
+from labtech_cli.cli.copying import copy
 from labtech_cli.cli.filters import Filters, is_key
 from labtech_cli.cli.migrate import migrate
 from labtech_cli.cli.options import (
     ConfigOption,
+    CurrentOption,
     FormatOption,
     JsonOption,
+    ModuleOption,
+    NamesArgument,
+    OlderOption,
+    OrphanedOption,
     OutputOption,
     ProfileOption,
     SetOption,
+    StaleOption,
     StorageOption,
+    WhereOption,
     chosen_format,
     unknown_choice,
 )
-from labtech_cli.cli.shared import data_stream, find_targets, load_module, make_lab, read_config
+from labtech_cli.cli.removing import gc, rm
+from labtech_cli.cli.shared import data_stream, make_lab, read_config
+from labtech_cli.cli.verifying import verify
 from labtech_cli.errors import ConfigError
 from labtech_cli.report.words import count, duration, size
 from labtech_cli.store.records import Row
 
 app = typer.Typer(
-    rich_markup_mode=None,
-    add_completion=False,
-    no_args_is_help=True,
-    help="List, show, remove and migrate cached results.",
+    rich_markup_mode=None, add_completion=False, no_args_is_help=True, help="List, show and look after cached results."
 )
 FORMATS = ("table", "json", "jsonl", "csv", "md")
 SORTS = ("started", "duration", "size", "type", "key")
 
-WhereOption = Annotated[
-    list[str] | None,
-    typer.Option("--where", metavar="CONDITION", help="Such as 'n_estimators>5'; dotted into dependencies."),
-]
-OlderOption = Annotated[str | None, typer.Option("--older-than", metavar="AGE", help="Such as 12h or 7d.")]
-ModuleOption = Annotated[
-    list[str] | None,
-    typer.Option("--module", "-m", metavar="FILE", help="Compare with the task types of this module."),
-]
-StaleOption = Annotated[bool, typer.Option("--stale", help="Only results of another code_version (needs --module).")]
-CurrentOption = Annotated[bool, typer.Option("--current", help="Only results of the code as it is (needs --module).")]
-OrphanedOption = Annotated[
-    bool, typer.Option("--orphaned", help="Only results of types that are gone (needs --module).")
-]
-
 
 @app.command("ls")
 def ls(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[TYPE|KEY]...", help="Task types or keys.")] = None,
+    names: NamesArgument = None,
     where: WhereOption = None,
     older_than: OlderOption = None,
     module: ModuleOption = None,
@@ -85,8 +77,8 @@ def ls(
     with data_stream(output) as out:
         from labtech_cli.report.tables import write_objects, write_rows
 
-        catalogue = _catalogue(resolved, module)
-        filters = Filters(names or (), where or (), older_than, _statuses(module, stale, current, orphaned))
+        catalogue = catalogue_of(resolved, module)
+        filters = Filters(names or (), where or (), older_than, statuses_of(module, stale, current, orphaned))
         rows = _sorted(filters.select(catalogue), sort)[:limit]
         if chosen == "jsonl" or (chosen == "json" and not out.isatty()):
             write_objects(map(catalogue.as_text, rows), chosen, out, schema="labtech.cache/1", key="results")
@@ -114,75 +106,14 @@ def show(
     with data_stream() as out:
         from labtech_cli.report.tables import write_json, write_rows
 
-        catalogue = _catalogue(resolved, None)
+        catalogue = catalogue_of(resolved, None)
         (row,) = _one(catalogue, key)
-        stored = make_lab(resolved).storage.load([row.key])[row.key]
-        document = catalogue.as_json(row)
-        document["files"] = [
-            {"name": blob.name, "size_bytes": blob.size, "checksum": blob.digest, "path": blob.path}
-            for blob in stored.blobs
-        ]
+        document = _entry(catalogue, row)
         if json:
             write_json({"schema": "labtech.cache.entry/1", **document}, out)
             return
-        from labtech_cli.core.present import flatten
-
-        files = document.pop("files")
-        lines = {**document, **{f"params.{name}": value for name, value in flatten(document.pop("params")).items()}}
-        lines.update({f"provenance.{name}": value for name, value in document.pop("provenance").items()})
-        lines.pop("params", None)
-        lines.pop("provenance", None)
-        lines.update(
-            {f"file.{item['name']}": f"{size(item['size_bytes'])} {item['path'] or '(in the index)'}" for item in files}
-        )
-        rows = [{"field": name, "value": value} for name, value in lines.items()]
+        rows = [{"field": name, "value": value} for name, value in _lines(document).items()]
         write_rows(rows, None, "table", out, schema="", key="")
-
-
-@app.command("rm")
-def rm(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[TYPE|KEY]...", help="Task types or keys.")] = None,
-    target: Annotated[
-        list[str] | None, typer.Option("--target", metavar="TARGET", help="The results of these targets.")
-    ] = None,
-    where: WhereOption = None,
-    older_than: OlderOption = None,
-    module: ModuleOption = None,
-    stale: StaleOption = False,
-    current: CurrentOption = False,
-    orphaned: OrphanedOption = False,
-    everything: Annotated[bool, typer.Option("--all", help="All results.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would be removed.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    config: ConfigOption = None,
-    profile: ProfileOption = None,
-    storage: StorageOption = None,
-    sets: SetOption = None,
-) -> None:
-    """Remove results; shows what and how much, and asks.
-
-    Example: labtech cache rm Train --where 'lr>0.1' --dry-run
-    """
-    resolved = read_config(config, profile, storage, sets)
-    statuses = _statuses(module, stale, current, orphaned)
-    if not (names or target or where or older_than or statuses or everything):
-        raise ConfigError("nothing is named to be removed", hint="name keys or types, a filter, --target, or --all")
-    with data_stream():  # so that what a module prints on import is not on stdout
-        catalogue = _catalogue(resolved, module)
-        rows = Filters(names or (), where or (), older_than, statuses).select(catalogue)
-        if target:
-            keys = {task.cache_key for task in find_targets(target, resolved).tasks}
-            rows = [row for row in rows if row.key in keys]
-    if not rows:
-        print("no result matches", file=sys.stderr)
-        return
-    _announce(rows)
-    if dry_run:
-        return
-    if not yes and not _confirmed():
-        raise typer.Exit(1)
-    removed = make_lab(resolved).storage.remove([row.key for row in rows])
-    print(f"removed {count(removed, 'result')}", file=sys.stderr)
 
 
 @app.command("stats")
@@ -234,21 +165,11 @@ def stats(
             print(f"{place.describe()}: {summary}", file=sys.stderr)
 
 
+app.command("rm")(rm)
+app.command("verify")(verify)
+app.command("gc")(gc)
+app.command("copy")(copy)
 app.command("migrate")(migrate)
-
-
-def _catalogue(config: Any, modules: Sequence[str] | None) -> Catalogue:
-    if not modules:
-        return Catalogue(make_lab(config).storage)
-    imported = [load_module(name) for name in modules]
-    return Catalogue(make_lab(config).storage, types_of(imported), [module.__name__ for module in imported])
-
-
-def _statuses(modules: Sequence[str] | None, stale: bool, current: bool, orphaned: bool) -> list[str]:
-    wanted = [name for name, on in (("stale", stale), ("current", current), ("orphaned", orphaned)) if on]
-    if wanted and not modules:
-        raise ConfigError(f"--{wanted[0]} needs the module to compare with", hint="add --module FILE.py")
-    return wanted
 
 
 def _one(catalogue: Catalogue, key: str) -> list[Row]:
@@ -257,6 +178,38 @@ def _one(catalogue: Catalogue, key: str) -> list[Row]:
             f"'{key}' is not a key", hint="give at least 4 of its hexadecimal digits; see 'labtech cache ls'"
         )
     return Filters([key]).select(catalogue)
+
+
+def _entry(catalogue: Catalogue, row: Row) -> dict[str, Any]:
+    """All that is known of one result."""
+    from labtech_cli.cli.receipt import origin_of
+
+    document = catalogue.as_json(row)
+    texts = catalogue.storage.documents([row.origin]) if row.origin else {}
+    document["origin"] = origin_of(texts.get(row.origin or ""))
+    stored = catalogue.storage.load([row.key]).get(row.key)
+    document["files"] = [
+        {"name": blob.name, "size_bytes": blob.size, "checksum": blob.digest, "path": blob.path}
+        for blob in (stored.blobs if stored else ())
+    ]
+    return document
+
+
+def _lines(document: dict[str, Any]) -> dict[str, Any]:
+    """The same for people, a line for each thing."""
+    from labtech_cli.cli.receipt import told
+    from labtech_cli.core.present import flatten
+
+    nested = ("params", "provenance", "origin", "files")
+    lines = {name: value for name, value in document.items() if name not in nested}
+    lines.update({f"params.{name}": value for name, value in flatten(document["params"]).items()})
+    lines.update({f"provenance.{name}": value for name, value in document["provenance"].items()})
+    memory = lines.pop("provenance.peak_memory_bytes")
+    lines["peak_memory"] = None if memory is None else size(memory)
+    lines.update({f"origin.{name}": value for name, value in told(document["origin"] or {}).items()})
+    for item in document["files"]:
+        lines[f"file.{item['name']}"] = f"{size(item['size_bytes'])} {item['path'] or '(in the index)'}"
+    return lines
 
 
 def _sorted(rows: list[Row], sort: str) -> list[Row]:
@@ -288,21 +241,3 @@ def _brief(value: Any) -> Any:
         types = [item["type"] for item in value]
         return ", ".join(f"{types.count(name)} {name}" for name in dict.fromkeys(types))
     return value
-
-
-def _announce(rows: Sequence[Row]) -> None:
-    total, took = sum(row.size for row in rows), sum(row.duration for row in rows)
-    by_type: dict[str, int] = {}
-    for row in rows:
-        by_type[short(row.type)] = by_type.get(short(row.type), 0) + 1
-    for name, many in sorted(by_type.items()):
-        print(f"  {name}: {count(many, 'result')}", file=sys.stderr)
-    what = f"{count(len(rows), 'result')}, {size(total)}, which took {duration(took)} to compute"
-    print(f"to be removed: {what}", file=sys.stderr)
-
-
-def _confirmed() -> bool:
-    if not sys.stdin.isatty():
-        raise ConfigError("nothing was removed: there is no terminal to ask on", hint="add --yes to remove")
-    print("remove them? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -26,14 +26,14 @@ class Catalogue:
     """A storage's listing, with parameters and, where the modules are at hand, statuses."""
 
     def __init__(self, storage: Storage, types: dict[str, Any] | None = None, modules: Iterable[str] = ()) -> None:
+        self.storage = storage
         self.rows = list(storage.rows())
-        self._storage = storage
         self._types = types
         self._modules = {*modules, *map(module_of, types or ())}
         self._described: dict[str, tuple[str, str | None, str]] | None = None
         self._checked = "", False
         self._inlined: dict[tuple[str, int], dict[str, Any]] = {}
-        self._texts: dict[tuple[str, str | None, str], tuple[str, str, str]] = {}
+        self._texts: dict[tuple[str | None, ...], tuple[str, str, str]] = {}
 
     def status(self, row: Row) -> str:
         """`current`, `stale` (another code_version) or `orphaned` (no such type); `unknown` without modules.
@@ -60,22 +60,24 @@ class Catalogue:
             "duration_seconds": row.duration,
             "size_bytes": row.size,
             "status": self.status(row),
-            "provenance": {"module": module_of(row.type), "format": row.format},
+            "provenance": {**_made(row), "peak_memory_bytes": _whole(row.peak_memory)},
         }
 
     def as_text(self, row: Row) -> str:
         """`as_json` as one line of JSON: parameters that are plain values stand in it as they are stored."""
         if '"$' in row.params or not self._readable(row.params) or not math.isfinite(row.duration):
             return _dump(plain(self.as_json(row)))
-        of_type = row.type, row.code_version, row.format
+        of_type = row.type, row.code_version, row.format, row.code, row.origin
         if of_type not in self._texts:
-            place = {"module": module_of(row.type), "format": row.format}
-            self._texts[of_type] = _dump(short(row.type)), _dump(row.code_version), _dump(place)
+            if len(self._texts) >= _MOST_INLINED:
+                self._texts.clear()
+            self._texts[of_type] = _dump(short(row.type)), _dump(row.code_version), _dump(_made(row))[:-1]
         kind, version, source = self._texts[of_type]
         return (
             f'{{"key":{_dump(row.key)},"type":{kind},"params":{row.params},"code_version":{version},'
             f'"started_at":"{utc(row.started_at)}","duration_seconds":{row.duration!r},"size_bytes":{row.size},'
-            f'"status":"{self.status(row)}","provenance":{source}}}'
+            f'"status":"{self.status(row)}","provenance":{source},'
+            f'"peak_memory_bytes":{_dump(_whole(row.peak_memory))}}}}}'
         )
 
     def params(self, text: str, levels: int = INLINE_LEVELS) -> dict[str, Any]:
@@ -133,8 +135,18 @@ class Catalogue:
 
     def _task(self, key: str) -> tuple[str, str | None, str]:
         if self._described is None:
-            self._described = self._storage.described()
+            self._described = self.storage.described()
         return self._described.get(key, ("unknown", None, ""))
+
+
+def _made(row: Row) -> dict[str, str | None]:
+    """By what a result was made; `code` and `origin` are digests of texts that the storage keeps."""
+    return {"module": module_of(row.type), "format": row.format, "code": row.code, "origin": row.origin}
+
+
+def _whole(number: Any) -> int | None:
+    """A number that a foreign storage may have put anything in place of."""
+    return number if type(number) is int and number >= 0 else None
 
 
 def short(type_name: str) -> str:

@@ -30,7 +30,7 @@ _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 
 @dataclass(slots=True)
 class Filters:
-    """What `cache ls` and `cache rm` were asked for."""
+    """Which results a command was asked for."""
 
     names: Sequence[str] = ()
     where: Sequence[str] = ()
@@ -88,6 +88,14 @@ def seconds_of(text: str, option: str) -> float:
     if found is None or found[2] not in _UNITS:
         raise ConfigError(f"{option} '{text}' is not a duration", hint="write for example 90s, 15m, 2h or 7d")
     return float(found[1]) * _UNITS[found[2]]
+
+
+def bytes_of(text: str, option: str) -> int:
+    """A size such as `500MB`, `10GB`, `1.5TiB` in bytes; powers of 1000, with an i of 1024."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([kmgtp]?)(i?)b?)\s*", text.lower())
+    if found is None or (found[3] and not found[2]):
+        raise ConfigError(f"{option} '{text}' is not a size", hint="write for example 500MB, 10GB or 1.5TiB")
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** " kmgtp".index(found[2] or " "))
 
 
 def _value(text: str) -> Any:

@@ -27,7 +27,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Look": {
         "results": "Show cached results as a table, beside their parameters.",
         "diagram": "Draw the task types and how they depend on each other.",
-        "cache": "List, show, remove and migrate cached results.",
+        "cache": "List, show and look after cached results.",
     },
     "Set up": {
         "init": "Start a project: a commented labtech.toml and a small experiments.py.",

@@ -38,6 +38,23 @@ OutputOption = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="Write to a file, not to stdout.", rich_help_panel=_OUTPUT),
 ]
+NamesArgument = Annotated[list[str] | None, typer.Argument(metavar="[TYPE|KEY]...", help="Task types or keys.")]
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option("--where", metavar="CONDITION", help="Such as 'n_estimators>5'; dotted into dependencies."),
+]
+OlderOption = Annotated[str | None, typer.Option("--older-than", metavar="AGE", help="Such as 12h or 7d.")]
+ModuleOption = Annotated[
+    list[str] | None,
+    typer.Option("--module", "-m", metavar="FILE", help="Compare with the task types of this module."),
+]
+StaleOption = Annotated[bool, typer.Option("--stale", help="Only results of another code_version (needs --module).")]
+CurrentOption = Annotated[bool, typer.Option("--current", help="Only results of the code as it is (needs --module).")]
+OrphanedOption = Annotated[
+    bool, typer.Option("--orphaned", help="Only results of types that are gone (needs --module).")
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would be done.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def chosen_format(name: str | None, json: bool, allowed: Sequence[str]) -> str:

@@ -187,7 +187,13 @@ def settings_by_table() -> Mapping[str, Mapping[str, Setting]]:
 TABLES = settings_by_table()
 BY_KEY = {setting.key: setting for setting in SETTINGS}
 BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
-OTHER_VARIABLES = ("LABTECH_CONFIG", "LABTECH_PROFILE", "LABTECH_SIGNING_KEY", "LABTECH_HOST")
+OTHER_VARIABLES = (
+    "LABTECH_CONFIG",
+    "LABTECH_PROFILE",
+    "LABTECH_SIGNING_KEY",
+    "LABTECH_HOST",
+    "LABTECH_TRUST_LOCKS",
+)
 """Variables of ours that are not settings."""
 
 _BOOLEANS = {

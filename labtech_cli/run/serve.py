@@ -249,7 +249,7 @@ def start(sock: socket.socket, board: Board, slot: int, tasks: Sequence[Any] | N
     stderr = os.dup(2)
     with contextlib.suppress(OSError):  # already the leader of a group
         os.setpgid(0, 0)
-    _die_with_parent()
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -271,7 +271,7 @@ def start(sock: socket.socket, board: Board, slot: int, tasks: Sequence[Any] | N
         os._exit(status)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Linux ends this process when its parent ends, whatever it is doing."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

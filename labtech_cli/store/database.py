@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from labtech_cli.errors import StorageError
+from labtech_cli.store.mounts import network_file_system
 from labtech_cli.store.schema import APPLICATION_ID, READ_OLDER, SCHEMA_VERSION, statements, upgrade
 
+TRUST_LOCKS = "LABTECH_TRUST_LOCKS"
+"""The variable by which a user says that a network file system's locks can be trusted."""
 _BUSY_SECONDS = 60.0
 _RETRY_SECONDS = 0.02
 _CHECKPOINT_PAGES = 8000  # 32 MB of log: each checkpoint waits for the disk twice
@@ -111,9 +114,21 @@ class Database:
         self._pid, self._writable = os.getpid(), write
         return self._connection
 
+    def compact(self) -> None:
+        """Give the file system back what more than a tenth of the database no longer holds."""
+        database = self.connect(write=True)
+        with self.errors():
+            (pages,), (free,) = (
+                database.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "freelist_count")
+            )
+            if free * 10 > pages:
+                _patiently(lambda: database.execute("VACUUM"))
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def _make_folder(self) -> None:
         self.exists()
         self.path.mkdir(parents=True, exist_ok=True)
+        self._check_locks()
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise PermissionError(13, "Permission denied")
         for name, text in (
@@ -122,6 +137,15 @@ class Database:
         ):
             if not (self.path / name).exists():
                 (self.path / name).write_text(text)
+
+    def _check_locks(self) -> None:
+        """Two machines that write to one database through a network file system ruin it: refuse to."""
+        kind = None if os.environ.get(TRUST_LOCKS, "") not in ("", "0") else network_file_system(self.path)
+        if kind is not None:
+            raise StorageError(
+                f"storage '{self.path}' is on a network file system ({kind}), where a database is not safe",
+                hint=f"use file://{self.path} as the storage, or a folder on a local disk; {TRUST_LOCKS}=1 allows it",
+            )
 
     def _open(self, write: bool) -> sqlite3.Connection:
         file = self.path / "labtech.db"

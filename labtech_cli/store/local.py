@@ -16,6 +16,7 @@ commits, never the database. See docs/notes/commit-protocol.md.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import uuid
@@ -23,10 +24,11 @@ import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from typing import Any
 
 from labtech_cli.errors import CacheError
 from labtech_cli.store import ledger, rewrites
-from labtech_cli.store.blobs import Blob, Stored
+from labtech_cli.store.blobs import Blob, Stored, digest
 from labtech_cli.store.database import Database
 from labtech_cli.store.parts import homes, new_home, read_parts, write_parts
 from labtech_cli.store.records import Journal, Move, Owner, Record, Row, Timings, TypeStats
@@ -34,6 +36,7 @@ from labtech_cli.store.schema import CLEAR, INSERT, INSERT_TIMING
 from labtech_cli.store.storage import Claiming, Storage
 
 _MANY = 500  # parameters of one statement
+_PLAIN = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
 class LocalStorage(Storage):
@@ -150,19 +153,13 @@ class LocalStorage(Storage):
 
     def load(self, keys: Sequence[str]) -> dict[str, Stored]:
         found: dict[str, Stored] = {}
-        for start in range(0, len(keys), _MANY):
-            some = keys[start : start + _MANY]
-            marks = ",".join("?" * len(some))
-            query = (
-                "SELECT key, format, parts, bytes, signature FROM task LEFT JOIN data USING (id) "
-                f"WHERE format IS NOT NULL AND key IN ({marks})"
-            )
-            for key, form, parts, data, signature in self._database.select(query, some):
-                inline = data if isinstance(data, bytes) else str(data or "").encode()
-                try:
-                    found[key] = Stored(form, read_parts(self.path, parts, inline), signature or "")
-                except (CacheError, ValueError):  # such a name is not followed: the result counts as damaged
-                    found[key] = Stored(form, (Blob("the list of its files", 0, "", None, ""),))
+        columns, tables = "key, format, parts, bytes, signature", "task LEFT JOIN data USING (id)"
+        for key, form, parts, data, signature in self._parts(keys, columns, tables):
+            inline = data if isinstance(data, bytes) else str(data or "").encode()
+            try:
+                found[key] = Stored(form, read_parts(self.path, parts, inline), signature or "")
+            except (CacheError, ValueError):  # such a name is not followed: the result counts as damaged
+                found[key] = Stored(form, (Blob("the list of its files", 0, "", None, ""),))
         return found
 
     def rows(self, keys: Iterable[str] | None = None) -> Iterator[Row]:
@@ -189,11 +186,35 @@ class LocalStorage(Storage):
         )
         return [TypeStats(*row) for row in self._database.select(query)]
 
+    def outlines(self, keys: Sequence[str]) -> dict[str, Stored]:
+        found = {}
+        for key, form, parts, signature in self._parts(keys, "key, format, parts, signature"):
+            with suppress(CacheError, ValueError):  # such a text names nothing: there is nothing to compare
+                found[key] = Stored(form, read_parts(self.path, parts, b""), signature or "").outline()
+        return found
+
+    def _parts(self, keys: Sequence[str], columns: str, tables: str = "task") -> Iterator[Any]:
+        """What `tables` tell of results, many at a time."""
+        for start in range(0, len(keys), _MANY):
+            some = keys[start : start + _MANY]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT {columns} FROM {tables} WHERE format IS NOT NULL AND key IN ({marks})"
+            yield from self._database.select(query, some)
+
     def remove(self, keys: Sequence[str]) -> int:
+        return self._remove(keys, spare=False)
+
+    def remove_unneeded(self, keys: Sequence[str]) -> int:
+        return self._remove(keys, spare=True)
+
+    def _remove(self, keys: Sequence[str], *, spare: bool) -> int:
+        """Whether a live run needs a result is asked under the lock: no run can come to need it meanwhile."""
         if not keys or not self._database.exists():
             return 0
         removed = 0
         with self._database.transaction() as database:
+            needed = self._ledger.needed() if spare else ()
+            keys = [key for key in keys if key not in needed]
             folders = [folder for found in self._there(database, keys).values() for folder in found]
             ledger.litter(database, folders, None)
             for start in range(0, len(keys), _MANY):
@@ -204,11 +225,16 @@ class LocalStorage(Storage):
         self._ledger.sweep()
         return removed
 
+    def compact(self) -> None:
+        if self._database.exists() and not self._ledger.others():
+            self._database.compact()
+
     def set_aside(self, key: str) -> None:
         stored = self.load([key]).get(key)
         if stored is None:
             return
-        folder = self.path / "damaged" / f"{key}.{uuid.uuid4().hex[:8]}"
+        name = key if _PLAIN.fullmatch(key) else digest(key.encode("utf-8", "surrogatepass"))  # it names a folder
+        folder = self.path / "damaged" / f"{name}.{uuid.uuid4().hex[:8]}"
         folder.mkdir(parents=True)
         for blob in stored.blobs:
             if blob.data is not None:

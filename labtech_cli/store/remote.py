@@ -143,6 +143,11 @@ class FsspecStorage(Storage):
         return {key: manifest.stored(paths) for key, manifest in found.items()}
 
     @told
+    def outlines(self, keys: Sequence[str]) -> dict[str, Stored]:
+        found = self._index.results.some(keys) if self._exists() else {}
+        return {key: manifest.stored({}).outline() for key, manifest in found.items() if manifest.parts is not None}
+
+    @told
     def rows(self, keys: Iterable[str] | None = None) -> Iterator[Row]:
         if keys is None:
             return iter(sorted([one.row for one in self._results().values()], key=lambda row: row.started_at))

@@ -72,6 +72,18 @@ class Storage(ABC):
     # What follows has a default that does without: then nothing is known of the code behind results,
     # two runs at once may both compute a task, and results cannot be given other identities.
 
+    def outlines(self, keys: Sequence[str]) -> dict[str, Stored]:
+        """As `load`, but of each part its name, size and checksum alone: to compare results, not to read them."""
+        return {key: stored.outline() for key, stored in self.load(keys).items()}
+
+    def remove_unneeded(self, keys: Sequence[str]) -> int:
+        """Remove results, but for those that other live runs need; how many there were."""
+        needed = self.needed()
+        return self.remove([key for key in keys if key not in needed])
+
+    def compact(self) -> None:
+        """Give back the room that removed results took, where the storage does not do so by itself."""
+
     def keep(self, documents: Mapping[str, str]) -> None:
         """Keep texts under their digests, before results that name them are committed. Never changed later."""
 

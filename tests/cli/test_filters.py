@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from labtech_cli.cli.catalogue import Catalogue, short
-from labtech_cli.cli.filters import Filters, is_key, seconds_of
+from labtech_cli.cli.filters import Filters, bytes_of, is_key, seconds_of
 from labtech_cli.errors import ConfigError
 from labtech_cli.report.tables import plain
 from labtech_cli.store.records import Row
@@ -110,6 +110,14 @@ def test_short_names_and_keys_and_durations() -> None:
             seconds_of(text, "--x")
 
 
+def test_sizes() -> None:
+    told = [bytes_of(text, "--x") for text in ("0", "12", "12 B", "1.5kB", "10GB", "3m", "1KiB", "2 tib", "1PB")]
+    assert told == [0, 12, 12, 1500, 10**10, 3 * 10**6, 1024, 2 << 40, 10**15]
+    for text in ("", "GB", "-1GB", "1ib", "1xB", "1e3", "ten"):
+        with pytest.raises(ConfigError, match=r"--x .* is not a size; write for example 500MB"):
+            bytes_of(text, "--x")
+
+
 def test_statuses_need_the_types() -> None:
     class Kind:
         name, code_version = "pkg.mod.Fit", "v2"
@@ -126,7 +134,8 @@ def test_statuses_need_the_types() -> None:
 def test_a_row_as_text_is_the_row_as_json() -> None:
     catalogue = Catalogue(Fixed(), {}, ())
     for item in catalogue.rows:
-        odd = [{"params": "{"}, {"params": "[]"}, {"params": '{"a": {"$task": 5}}'}, {"duration": float("inf")}]
+        odd: list[dict[str, Any]] = [{"peak_memory": 5, "code": "c", "origin": 'o"'}, {"peak_memory": b"x"}]
+        odd += [{"params": "{"}, {"params": "[]"}, {"params": '{"a": {"$task": 5}}'}, {"duration": float("inf")}]
         for change in [{}, *odd]:
             changed = replace(item, **change)
             assert json.loads(catalogue.as_text(changed)) == plain(catalogue.as_json(changed))

@@ -12,6 +12,7 @@ from cli_kit import COMMAND, Cli, Ended, environment
 from labtech_cli.cli.main import run
 
 HEAVY = {"mlflow", "joblib", "numpy", "pandas", "pydantic", "dask", "ray", "sklearn"}
+UPKEEP = ("cache verify", "cache gc", "cache copy")
 COMMANDS = ("run", "plan", "tasks", "results", "diagram", "cache", "init", "config")
 
 
@@ -26,7 +27,9 @@ def test_help_is_grouped_short_and_has_examples(cli: Cli) -> None:
         assert f"\n  {name} " in done.out
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "cache ls", "cache show", "cache rm", "cache stats", "config show"])
+@pytest.mark.parametrize(
+    "name", [*COMMANDS, "cache ls", "cache show", "cache rm", "cache stats", *UPKEEP, "config show"]
+)
 def test_the_help_of_each_command_has_an_example_and_no_types_of_python(cli: Cli, name: str) -> None:
     done = cli(*name.split(), "--help").check()
     assert done.err == ""
