@@ -283,10 +283,10 @@ class LocalStorage(Storage):
 
     def _numbers_of(self, digests: Iterable[str | None]) -> dict[str | None, int]:
         """The numbers of documents that were kept."""
-        for digest in digests:
-            if digest is not None and digest not in self._numbers:
-                for (number,) in self._database.select("SELECT id FROM document WHERE digest = ?", (digest,)):
-                    self._numbers[digest] = number
+        for name in digests:
+            if name is not None and name not in self._numbers:
+                for (number,) in self._database.select("SELECT id FROM document WHERE digest = ?", (name,)):
+                    self._numbers[name] = number
         return self._numbers
 
     # -- other identities, other runs ----------------------------------------------------------------

@@ -164,7 +164,7 @@ def test_a_storage_that_cannot_be(cli: Cli) -> None:
     assert "is a file, not a folder" in cli("cache", "ls", "--storage", "file").error()
     assert "not a directory" in cli("run", "good.py:one", "--storage", "file/below").error()
     assert "/proc/no_such_place" in cli("run", "good.py:one", "--storage", "/proc/no_such_place").error()
-    assert "URL" in cli("run", "good.py:one", "--storage", "s3://bucket/x").error()
+    assert "s3fs" in cli("run", "good.py:one", "--storage", "s3://bucket/x").error()
     cli.write("other/labtech.db", "this is no database, it is something else entirely\n" * 30)
     for command in ("run good.py:one", "plan good.py:one", "cache ls", "cache rm --all -y"):
         assert "other" in cli(*command.split(), "--storage", "other").error()
