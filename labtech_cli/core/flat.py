@@ -28,6 +28,9 @@ def unpack(values: Iterable[Any], tasks: Iterable[Any]) -> tuple[Any, ...]:
 def _pack(value: Any, found: list[Any]) -> Any:
     kind = type(value)
     if kind is tuple:
+        if value and all(["__labtech__" in inner.__dict__ for inner in set(map(type, value))]):
+            found.extend(value)  # aggregates hold many tasks and nothing else
+            return (...,) * len(value)
         return tuple([_pack(item, found) for item in value])
     if kind is frozendict:
         return frozendict({name: _pack(item, found) for name, item in value.items()})
