@@ -224,12 +224,12 @@ class _Candidate(NamedTuple):
 
     def bound(self, mine: Description) -> int:
         """At least how many differences there are: those of parameters, none looked into. Equal is not yet the same."""
-        many = int(self.version != mine[1])
+        many = 0 if self.version == mine[1] else 1
         if self.names == tuple(mine[2]):
-            return many + sum(map(ne, self.values, mine[2].values()))
+            return many + sum(map(bool, map(ne, self.values, mine[2].values())))
         theirs = dict(zip(self.names, self.values, strict=True))
         both = theirs.keys() & mine[2].keys()
-        return many + len(theirs.keys() ^ mine[2].keys()) + sum(theirs[name] != mine[2][name] for name in both)
+        return many + len(theirs.keys() ^ mine[2].keys()) + sum(bool(theirs[name] != mine[2][name]) for name in both)
 
 
 class Versionless:

@@ -72,6 +72,10 @@ class Storage(ABC):
     # What follows has a default that does without: then nothing is known of the code behind results,
     # two runs at once may both compute a task, and results cannot be given other identities.
 
+    def aside(self) -> set[str]:
+        """The keys whose results were set aside as damaged, ever."""
+        return set()
+
     def keep(self, documents: Mapping[str, str]) -> None:
         """Keep texts under their digests, before results that name them are committed. Never changed later."""
 

@@ -92,9 +92,7 @@ def test_another_version_is_a_difference_of_its_own() -> None:
 
 def test_what_is_not_described_differs_as_a_whole() -> None:
     place = known(Train(1))
-    assert differences(place, "0" * 32, Train(1).cache_key) == [
-        Difference("", "task", "0" * 32, Train(1).cache_key)
-    ]
+    assert differences(place, "0" * 32, Train(1).cache_key) == [Difference("", "task", "0" * 32, Train(1).cache_key)]
 
 
 def test_deep_and_shared_dependencies_cost_nothing_extra() -> None:
