@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from heapq import heapify, heappop
 from operator import ne
 from typing import Any, NamedTuple, TypeAlias
 
@@ -19,7 +20,7 @@ Description: TypeAlias = tuple[str, str | None, dict[str, Any]]
 """A task's type, `code_version` and encoded parameters."""
 _MARKS = ("$task", "$enum", "$float", "$int")
 _STEPS = 50_000
-"""Pairs of tasks that one search for the nearest result looks into; after that a lower bound has to do."""
+"""Pairs of tasks that one search for the nearest result looks into; after that the best so far has to do."""
 
 
 class Difference(NamedTuple):
@@ -58,7 +59,8 @@ def _read(stored: tuple[str, str | None, str] | None) -> Description | None:
         return None
     try:
         values = read_params(stored[2])
-        references(values)  # whether it can be walked
+        if '"$' in stored[2]:
+            references(values)  # whether it can be walked
     except UNREADABLE:
         return None
     return stored[0], stored[1], values
@@ -179,15 +181,13 @@ class Nearest:
         bounds = [(item.bound(mine), -item.at, item.key) for item in self._candidates(mine[0]) if item.key != key]
         comparison = _Comparison(self._known)
         best: tuple[int, float, str] | None = None
-        for bound, at, candidate in sorted(bounds):
-            if best is not None and (bound, at) >= best[:2]:
-                if bound > best[0]:
-                    break
-                continue
-            many = bound
-            if comparison.steps < _STEPS:
-                most = best[0] + 1 if best is not None else None
-                many = len(comparison.differences(candidate, key, most))
+        heapify(bounds)  # few of them are looked at, as a rule
+        while bounds:
+            bound, at, candidate = heappop(bounds)
+            if best is not None and ((bound, at) >= best[:2] or comparison.steps > _STEPS):
+                break  # no other one can be nearer, or it would take too long to find it
+            most = best[0] + 1 if best is not None else None
+            many = len(comparison.differences(candidate, key, most))
             if best is None or (many, at) < best[:2]:
                 best = many, at, candidate
         return best[2] if best is not None else None
@@ -197,20 +197,13 @@ class Nearest:
             shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
             found = []
             for row in self._rows.get(kind, ()):
-                read = _read((row.type, row.code_version, row.params)) if '"$' in row.params else _plain(row)
+                read = _read((row.type, row.code_version, row.params))
                 if read is not None:
                     names = tuple(read[2])
                     values = tuple(read[2].values())
                     found.append(_Candidate(row.key, row.started_at, read[1], shapes.setdefault(names, names), values))
             self._read[kind] = found
         return self._read[kind]
-
-
-def _plain(row: Row) -> Description | None:
-    try:
-        return row.type, row.code_version, read_params(row.params)
-    except UNREADABLE:
-        return None
 
 
 class _Candidate(NamedTuple):
