@@ -9,28 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
-from labtech_cli.code.changes import changes
-from labtech_cli.code.closures import Closure, Codes, read_closure
-from labtech_cli.code.model import Change, Fingerprint
-from labtech_cli.code.record import from_json
+from labtech_cli.code.closures import Closure, Codes
 from labtech_cli.core.graph import Graph
 from labtech_cli.core.plan import Action, Plan
+from labtech_cli.recorded import Cause, Recorded, describe
 from labtech_cli.store.storage import Storage
 
 CHOICES = ("warn", "rerun", "ignore", "error")
 """What `on_code_change` may be."""
-_MOST_NAMED = 3
-
-
-class Cause(NamedTuple):
-    """A task type whose code is not what it was when a result was made."""
-
-    type: str
-    """Its name; that of the result's own task type, or of one that it depends on."""
-    changes: tuple[Change, ...]
-    """What changed; empty where the code of then was not recorded."""
 
 
 @dataclass
@@ -55,8 +42,12 @@ class Staleness:
 
     def causes(self, key: str) -> list[Cause]:
         """Why a stale result is stale: its own type first, then those it depends on."""
-        closure = self.codes.current[self.graph.index[key]]
-        return self._causes(self.stale[key], closure, type(self.graph.tasks[self.graph.index[key]]).__labtech__.name)
+        number = self.graph.index[key]
+        place = self.stale[key], self.codes.current[number], type(self.graph.tasks[number]).__labtech__.name
+        if place not in self._known:
+            found = self._recorded.causes(place[0], self.codes.of_closure(place[1]), place[2])
+            self._known[place] = found or [Cause(place[2], ())]
+        return self._known[place]
 
     def actual(self, plan: Plan) -> list[int]:
         """The closures of what the plan will make, given that it loads what other code made."""
@@ -66,7 +57,7 @@ class Staleness:
         def loaded(number: int) -> Closure | None:
             key = self.graph.tasks[number]._labtech_key
             made_by = self.stale.get(key) if plan.actions[number] is not Action.RUN else None
-            return self._closure(made_by) if made_by is not None else None
+            return self._recorded.closure(made_by) if made_by is not None else None
 
         return self.codes.actual(loaded)
 
@@ -82,60 +73,10 @@ class Staleness:
             for (label, why), many in told.items()
         ]
 
-    def _causes(self, recorded: str, current: int, own: str) -> list[Cause]:
-        place = recorded, current, own
-        if place not in self._known:
-            before, after = self._closure(recorded), self.codes.closure(current)
-            now = dict(after)
-            names = sorted({name for name, _ in before ^ after}, key=lambda name: (name != own, name))
-            self._known[place] = [
-                Cause(name, self._changes([digest for other, digest in before if other == name], now.get(name)))
-                for name in names
-            ]
-        return self._known[place]
-
-    def _changes(self, before: list[str], after: str | None) -> tuple[Change, ...]:
-        now = next((known for known in self.codes.types.values() if known.digest == after), None)
-        found: dict[str, Change] = {}
-        for digest in before:
-            then = self._fingerprint(digest)
-            if then is not None and now is not None and digest != after:
-                found.update({change.symbol: change for change in changes(then, now)})
-        return tuple(found.values())
+    @cached_property
+    def _recorded(self) -> Recorded:
+        return Recorded(self.storage)
 
     @cached_property
     def _known(self) -> dict[tuple[str, int, str], list[Cause]]:
         return {}
-
-    @cached_property
-    def _closures(self) -> dict[str, Closure]:
-        return {}
-
-    def _closure(self, digest: str) -> Closure:
-        """A recorded closure; where its document is lost or foreign, one that is like no other."""
-        if digest not in self._closures:
-            try:
-                self._closures[digest] = read_closure(self.storage.documents([digest])[digest])
-            except (KeyError, ValueError):
-                self._closures[digest] = frozenset({("unknown code", digest)})
-        return self._closures[digest]
-
-    def _fingerprint(self, digest: str) -> Fingerprint | None:
-        try:
-            return from_json(self.storage.documents([digest])[digest])
-        except (KeyError, ValueError):
-            return None
-
-
-def describe(causes: list[Cause]) -> str:
-    """What changed, in few words: symbols and where they are."""
-    found: dict[str, str] = {}
-    for cause in causes:
-        for change in cause.changes:
-            name = change.symbol.partition(":")[2]
-            found[change.symbol] = f"{change.file}:{name} {change.kind}"
-        if not cause.changes:
-            found[cause.type] = f"the code of {cause.type} changed"
-    texts = list(found.values())
-    more = f" and {len(texts) - _MOST_NAMED} more" if len(texts) > _MOST_NAMED else ""
-    return ", ".join(texts[:_MOST_NAMED]) + more

@@ -32,7 +32,8 @@ MAY: dict[str, list[str]] = {
     "report": ["report", "core", "errors"],
     "code": ["code", "core", "errors", "names"],
     "project": ["project", "code", "core", "errors", "names", "alias"],
-    "staleness": ["code", "core", "store", "errors", "names"],
+    "recorded": ["code", "core", "store", "errors", "names"],
+    "staleness": ["recorded", "code", "core", "store", "errors", "names"],
     "lab": [
         *("code", "core", "store", "run", "report", "project", "session", "staleness"),
         *("errors", "names", "plugins", "alias", "log"),

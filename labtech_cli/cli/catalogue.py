@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from labtech_cli.core.codec import from_text, present_params
+from labtech_cli.recorded import Recorded, live_code
 from labtech_cli.report.tables import plain
 from labtech_cli.store.records import Row
 from labtech_cli.store.storage import Storage
@@ -31,12 +32,14 @@ class Catalogue:
         self._types = types
         self._modules = {*modules, *map(module_of, types or ())}
         self._described: dict[str, tuple[str, str | None, str]] | None = None
+        self._recorded = Recorded(storage)
+        self._differ: dict[str, bool] = {}
         self._checked = "", False
         self._inlined: dict[tuple[str, int], dict[str, Any]] = {}
         self._texts: dict[tuple[str | None, ...], tuple[str, str, str]] = {}
 
     def status(self, row: Row) -> str:
-        """`current`, `stale` (another code_version) or `orphaned` (no such type); `unknown` without modules.
+        """`current`, `stale` (another code_version or code) or `orphaned` (no such type); `unknown` without modules.
 
         `damaged` is a result whose description cannot be read.
         """
@@ -47,7 +50,14 @@ class Catalogue:
         kind = self._types.get(row.type)
         if kind is None:
             return "orphaned" if module_of(row.type) in self._modules else "unknown"
-        return "current" if row.code_version == kind.code_version else "stale"
+        return "stale" if row.code_version != kind.code_version or self._changed(row.code) else "current"
+
+    def _changed(self, code: str | None) -> bool:
+        """Whether results of this closure were made by other code than types have now, as far as they are at hand."""
+        if code is not None and code not in self._differ:
+            named = [name for name, _ in self._recorded.known_closure(code) or ()]
+            self._differ[code] = self._recorded.differs(code, live_code(named, self._types or {}))
+        return code is not None and self._differ[code]
 
     def as_json(self, row: Row) -> dict[str, Any]:
         """A row as documented: the task, its result's metadata, and where it came from."""

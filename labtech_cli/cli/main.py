@@ -22,6 +22,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Run": {
         "run": "Run targets and what they depend on; cached results are used.",
         "plan": "Show what a run would do, and why. Runs and writes nothing.",
+        "why": "Say why a task would run again or not, and what changed.",
         "tasks": "List the task types and targets of a module.",
     },
     "Look": {

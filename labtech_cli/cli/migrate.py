@@ -6,13 +6,14 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
 
+from labtech_cli.cli.accept import plan_accept
 from labtech_cli.cli.catalogue import Catalogue, utc
 from labtech_cli.cli.livecheck import check_code
-from labtech_cli.cli.moves import announce, undecided, write_moves
+from labtech_cli.cli.moves import announce, signed, undecided, write_moves
 from labtech_cli.cli.options import (
     ConfigOption,
     FormatOption,
@@ -23,9 +24,11 @@ from labtech_cli.cli.options import (
     chosen_format,
     unknown_choice,
 )
+from labtech_cli.cli.recode import Recoder
 from labtech_cli.cli.reshaping import Asked, read_request
 from labtech_cli.cli.shared import data_stream, load_module, make_lab, read_config
 from labtech_cli.errors import ConfigError
+from labtech_cli.recorded import Recorded
 from labtech_cli.report.tables import write_rows
 from labtech_cli.report.words import count
 from labtech_cli.store.migrate import KEEPS, Change, Migration, plan_migration
@@ -70,6 +73,10 @@ def migrate(
         list[str] | None,
         typer.Option("--module", "-m", metavar="FILE", help="Check against the task types of this module."),
     ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Results of the type OLD that other code has made count as current.")
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="With --accept: all task types of the module.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take a migration back: the last one, or number OLD.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the migrations that can be undone.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would be done.")] = False,
@@ -86,16 +93,29 @@ def migrate(
     Needs neither the old code nor the new. What depends on the class follows, too.
 
     Example: labtech cache migrate train.Fit models.Fit --rename lr=rate --dry-run
+    Example: labtech cache migrate --accept Fit --module train.py
     """
     chosen = chosen_format(format, json, FORMATS)
     if keep is not None and keep not in KEEPS:
         raise unknown_choice("--keep", keep, KEEPS)
     place = make_lab(read_config(config, profile, storage, None)).storage
+    if everything and not accept:
+        raise ConfigError("--all is for --accept", hint="write 'module.*' for all types of a module")
     show = chosen if dry_run or format or json or output else None
     if list_:
         _list(place, chosen, output)
     elif undo:
         _undo(place, old, new, dry_run, show, output)
+    elif accept:
+        shaping: dict[str, Any] = {"--set": set, "--rename": rename, "--drop": drop, "--where": where, "--keep": keep}
+        shaping |= {"--code-version": code_version, "--no-code-version": no_code_version}
+        for option in [name for name, value in shaping.items() if value]:
+            raise ConfigError(f"{option} and --accept contradict each other", hint="migrate first, then accept")
+        words = [word for word in (old, new) if word is not None]
+        with data_stream(output) as out:
+            migration = plan_accept(place, words, module or (), everything)
+            title = shlex.join(["--accept", *["--all"] * everything, *words])
+            carry_out(place, migration, title, dry_run=dry_run, yes=yes, show=show, out=out)
     else:
         if old is None or new is None:
             raise ConfigError(
@@ -114,7 +134,8 @@ def plan(place: Storage, asked: Asked, keep: str | None, modules: Sequence[str])
     if not described:
         raise ConfigError(f"storage '{place.describe()}' has no results", hint="name another with --storage")
     catalogue = Catalogue(place)
-    migration = plan_migration(described, catalogue.rows, read_request(asked, catalogue, described), keep)
+    request = read_request(asked, catalogue, described)
+    migration = plan_migration(described, catalogue.rows, request, keep)
     if migration.undecided:
         raise undecided(migration, keep)
     if migration.unreadable:
@@ -123,6 +144,9 @@ def plan(place: Storage, asked: Asked, keep: str | None, modules: Sequence[str])
     if modules:
         for line in check_code(described, migration.changes, [load_module(name) for name in modules]):
             print(line, file=sys.stderr)
+    recoder = Recoder(Recorded(place))
+    migration.changes = recoder.follow(migration.changes, request)
+    migration.documents = recoder.documents
     return migration
 
 
@@ -132,13 +156,17 @@ def carry_out(
     """Say what is to be done, ask, do it, and write what was done to `out` in the format `show`, if any."""
     number = None
     if not migration.changes:
-        print("nothing to do: no task would get another identity", file=sys.stderr)
+        none = "no result was made by other code" if "--accept" in title else "no task would get another identity"
+        print(f"nothing to do: {none}", file=sys.stderr)
     else:
         announce(migration)
         if not dry_run:
             if not yes and not _confirmed():
                 raise typer.Exit(1)
-            number = place.rewrite(migration.moves, title)
+            moves = signed(place, migration.moves)
+            if migration.documents:
+                place.keep(migration.documents)
+            number = place.rewrite(moves, title)
             print(f"done; 'labtech cache migrate --undo {number}' takes it back", file=sys.stderr)
     if show:
         write_moves(place, migration.changes, number, show, out)

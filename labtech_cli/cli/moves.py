@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TextIO
 
 from labtech_cli.cli.catalogue import short
-from labtech_cli.errors import ConfigError, LabtechError
+from labtech_cli.errors import ConfigError, LabtechError, UntrustedResult
 from labtech_cli.report.tables import write_rows
 from labtech_cli.report.words import count
 from labtech_cli.store.migrate import Change, Migration
+from labtech_cli.store.records import Move
+from labtech_cli.store.signing import Trust
 from labtech_cli.store.storage import Storage
+
+_AT_ONCE = 500  # results read from the storage at a time: bounds memory
 
 
 def write_moves(place: Storage, changes: Sequence[Change], number: int | None, form: str, out: TextIO) -> None:
@@ -56,13 +61,35 @@ def announce(migration: Migration) -> None:
     changes = migration.changes
     results = [change for change in changes if change.result]
     follow = sum(change.reason.startswith("depends on") for change in results)
-    text = f"to be migrated: {count(len(results), 'result')}"
+    accepted = all(change.move.key == change.move.new_key for change in changes)
+    text = f"to be {'accepted' if accepted else 'migrated'}: {count(len(results), 'result')}"
     text += f", {follow:,} of them because of what they depend on" if follow else ""
     bare = len(changes) - len(results)
     print(text + (f", and {count(bare, 'task')} without a result" if bare else ""), file=sys.stderr)
     for conflict in migration.conflicts:
         keys = [key[:12] for key in (*conflict.keys, *[conflict.new_key] * conflict.existing)]
         print(f"  of {', '.join(keys)}, {str(conflict.kept)[:12]} has {conflict.new_key[:12]} then", file=sys.stderr)
+
+
+def signed(place: Storage, moves: Sequence[Move]) -> list[Move]:
+    """The moves, each with the signature of its result for the new key. Raises for a result that is not trusted."""
+    trust = Trust.from_environment()
+    if not trust:
+        return list(moves)
+    done = []
+    for start in range(0, len(moves), _AT_ONCE):
+        some = moves[start : start + _AT_ONCE]
+        found = place.load([move.key for move in some])
+        for move in some:
+            stored = found.get(move.key)
+            if stored is not None:
+                try:
+                    trust.check(move.key, stored)
+                except UntrustedResult as error:
+                    raise UntrustedResult(f"nothing was migrated: {error.message}", hint=error.hint) from None
+                move = replace(move, signature=trust.sign(move.new_key, stored).signature)
+            done.append(move)
+    return done
 
 
 def undecided(migration: Migration, keep: str | None) -> LabtechError:

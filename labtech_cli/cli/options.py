@@ -48,7 +48,9 @@ ModuleOption = Annotated[
     list[str] | None,
     typer.Option("--module", "-m", metavar="FILE", help="Compare with the task types of this module."),
 ]
-StaleOption = Annotated[bool, typer.Option("--stale", help="Only results of another code_version (needs --module).")]
+StaleOption = Annotated[
+    bool, typer.Option("--stale", help="Only results of another code_version or code (needs --module).")
+]
 CurrentOption = Annotated[bool, typer.Option("--current", help="Only results of the code as it is (needs --module).")]
 OrphanedOption = Annotated[
     bool, typer.Option("--orphaned", help="Only results of types that are gone (needs --module).")

@@ -105,10 +105,21 @@ def show_plan(
             if format == "table":
                 out.flush()
                 print(_totals(lab, prepared), file=sys.stderr)
-            for message in prepared.staleness.messages(prepared.plan) if lab.on_code_change != "ignore" else ():
-                print(f"warning: {message}", file=sys.stderr)
+            _warn(lab, prepared)
         lab.close()
     return prepared.plan.counts[Action.RUN]
+
+
+def _warn(lab: Lab, prepared: Prepared) -> None:
+    """Say what a run would, and where the code cannot be followed."""
+    from labtech_cli.report.words import count
+
+    for message in prepared.staleness.messages(prepared.plan) if lab.on_code_change != "ignore" else ():
+        print(f"warning: {message}", file=sys.stderr)
+    unsure = {place for known in prepared.staleness.codes.types.values() for place in known.unsure}
+    if unsure:
+        places = count(len(unsure), "place")
+        print(f"changes beyond {places} in the code would go unseen: 'labtech why' lists them", file=sys.stderr)
 
 
 def _document(lab: Lab, prepared: Prepared, names: Sequence[str]) -> dict[str, Any]:
@@ -133,16 +144,17 @@ def _type_rows(prepared: Prepared) -> list[dict[str, Any]]:
 
 def task_rows(lab: Lab, prepared: Prepared, *, flat: bool = False, whole: bool = True) -> list[dict[str, Any]]:
     """Each task with its action and the reason for it; `flat`: parameters as one text, short unless `whole`."""
+    from labtech_cli.cli.reasons import Reasons
     from labtech_cli.core.plan import Action
     from labtech_cli.core.present import params_json, render
 
     graph, plan = prepared.plan.graph, prepared.plan
-    explain = _Explainer(lab)
+    reason = Reasons(lab, prepared)
     rows = []
     for number, task in enumerate(graph.tasks):
         row: dict[str, Any] = {
             "action": plan.actions[number].value,
-            "reason": explain(task, plan.whys[number]),
+            "reason": reason(number),
             "key": task._labtech_key,
         }
         if flat:
@@ -160,27 +172,6 @@ def task_rows(lab: Lab, prepared: Prepared, *, flat: bool = False, whole: bool =
             }
         rows.append(row)
     return rows
-
-
-class _Explainer:
-    """Puts a reason into words; looks for results of other code versions, once, when that is asked."""
-
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
-        self._versions: dict[tuple[str, str], str | None] | None = None
-
-    def __call__(self, task: Any, why: Any) -> str:
-        from labtech_cli.core.codec import encode_params
-        from labtech_cli.core.plan import Why
-
-        if why is not Why.NOT_CACHED:
-            return str(why.value)
-        if self._versions is None:
-            self._versions = {(row.type, row.params): row.code_version for row in self._lab.storage.rows()}
-        place = type(task).__labtech__.name, encode_params(task)
-        if place not in self._versions:
-            return str(why.value)
-        return f"code_version {self._versions[place] or 'none'} -> {task.code_version or 'none'}"
 
 
 def _totals(lab: Lab, prepared: Prepared) -> str:

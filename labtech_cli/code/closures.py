@@ -48,6 +48,11 @@ class Codes:
         """The closure of this number."""
         return self._closures[number]
 
+    def of_closure(self, number: int) -> dict[str, Fingerprint]:
+        """The code of the types in one of the graph's own closures, by their names."""
+        names = {name for name, _ in self._closures[number]}
+        return {_name(kind): known for kind, known in self.types.items() if _name(kind) in names}
+
     def documents(self, closures: Iterable[int]) -> dict[str, str]:
         """The documents to keep with results of these closures: theirs and their types'."""
         wanted = set(closures)

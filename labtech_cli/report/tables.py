@@ -134,7 +134,8 @@ def _escape(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode()
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
+    """Text in which what a terminal would obey is escaped."""
     return text if text.isprintable() else _UNSAFE.sub(_escape, text)
 
 
@@ -148,7 +149,7 @@ def _exact(value: Any) -> str:
 
 def _short(value: Any) -> str:
     """A cell's text for people: six significant digits are enough."""
-    return _safe(f"{value:.6g}" if isinstance(value, float) else _exact(value))
+    return safe(f"{value:.6g}" if isinstance(value, float) else _exact(value))
 
 
 def _is_numeric(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
@@ -180,13 +181,13 @@ def _markdown(rows: Sequence[Mapping[str, Any]], names: Sequence[str], stream: T
 
 
 def _markdown_text(text: str) -> str:
-    text = _MARKDOWN.sub(r"\\\g<0>", _safe(text))
+    text = _MARKDOWN.sub(r"\\\g<0>", safe(text))
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _table(rows: Sequence[Mapping[str, Any]], names: Sequence[str], stream: TextIO) -> str:
     numeric = [_is_numeric(rows, name) for name in names]
-    lines = [[_safe(name) for name in names]]
+    lines = [[safe(name) for name in names]]
     cells = [[_short(row.get(name)) or "-" for name in names] for row in rows]
     lines += [[text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…" for text in line] for line in cells]
     widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]

@@ -243,6 +243,12 @@ class LocalStorage(Storage):
                 os.replace(str(blob.path), folder / blob.name)
         self.remove([key])
 
+    def aside(self) -> set[str]:
+        try:
+            return {name.partition(".")[0] for name in os.listdir(self.path / "damaged")}
+        except OSError:  # nothing ever was
+            return set()
+
     def _there(self, database: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[str]]:
         """Those of `keys` that have a result, with the folders of its large parts."""
         found: dict[str, list[str]] = {}

@@ -57,6 +57,8 @@ class Migration:
     conflicts: list[Conflict] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     """Tasks that are meant, or depend on those, whose descriptions are damaged or foreign: left alone."""
+    documents: dict[str, str] = field(default_factory=dict)
+    """Texts to keep first, by their digests: the code that results are recorded with afterwards."""
     entangled: bool = False
     """Whether results take each other's keys, so that one that stays would be in the way of another."""
 

@@ -109,6 +109,7 @@ class Move:
     params: str
     code: str | None
     signature: str = ""
+    """For the new key; empty leaves that of a result which keeps its key."""
 
 
 @dataclass(frozen=True, slots=True)

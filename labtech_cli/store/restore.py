@@ -49,7 +49,7 @@ class Restorer:
 
     def _make(self, key: str) -> Any:
         name, version, params = self._described[key]
-        cls = _find_class(name)
+        cls = find_class(name)
         if cls is None or not is_task_type(cls):
             return None
         try:
@@ -66,7 +66,7 @@ class Restorer:
         return made
 
 
-def _find_class(name: str) -> Any:
+def find_class(name: str) -> Any:
     """A class by module and qualified name, among modules that are imported already."""
     parts = name.split(".")
     for cut in range(len(parts) - 1, 0, -1):
@@ -84,7 +84,7 @@ def _find_class(name: str) -> Any:
 
 
 def _find_member(kind: str, name: str) -> Any:
-    found = _find_class(kind)
+    found = find_class(kind)
     try:
         return find_member(found, name)
     except (KeyError, TypeError, AttributeError):

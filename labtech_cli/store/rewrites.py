@@ -63,10 +63,11 @@ def _apply(connection: sqlite3.Connection, moves: Sequence[Move], needed: Collec
         connection.execute("UPDATE task SET key = ? WHERE id = ?", (f"moving:{number}", number))
     for move in wanted:
         connection.execute("DELETE FROM task WHERE key = ?", (move.new_key,))  # a description without a result
+        signature = move.signature or (rows[move.key][6] if move.new_key == move.key else "")
         connection.execute(
             "UPDATE task SET key = ?, type = ?, code_version = ?, params = ?, signature = ?, "
             "code = (SELECT id FROM document WHERE digest = ?) WHERE id = ?",
-            (move.new_key, move.type, move.code_version, move.params, move.signature, move.code, rows[move.key][0]),
+            (move.new_key, move.type, move.code_version, move.params, signature, move.code, rows[move.key][0]),
         )
     return before
 

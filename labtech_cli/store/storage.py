@@ -84,6 +84,10 @@ class Storage(ABC):
     def compact(self) -> None:
         """Give back the room that removed results took, where the storage does not do so by itself."""
 
+    def aside(self) -> set[str]:
+        """The keys whose results were set aside as damaged, ever."""
+        return set()
+
     def keep(self, documents: Mapping[str, str]) -> None:
         """Keep texts under their digests, before results that name them are committed. Never changed later."""
 

@@ -112,12 +112,13 @@ def consumers(megabytes: int = 400, n: int = 16, form: str = "array") -> list[Me
 
 
 def heavy_tailed(n: int = 200, length: int = 20) -> list[Sleep]:
-    """Sleeps of 5 ms to 1 s, many short and few long, and a chain of 20 of 100 ms each."""
+    """Sleeps of 20 ms to 4 s, many short and few long, and a chain of 20 of 400 ms each: work enough that starting
+    up is not what is measured."""
     chosen = random.Random(2)
-    tasks = [Sleep(number, min(1000, int(5 * chosen.paretovariate(0.9)))) for number in range(n)]
-    link = Sleep(n, 100)
+    tasks = [Sleep(number, min(4000, int(20 * chosen.paretovariate(0.9)))) for number in range(n)]
+    link = Sleep(n, 400)
     for number in range(n + 1, n + length):
-        link = Sleep(number, 100, (link,))
+        link = Sleep(number, 400, (link,))
     return [*tasks, link]
 
 

@@ -180,3 +180,28 @@ def test_the_storage_follows_the_configuration_file(ran: Cli) -> None:
     assert os.listdir(below) == []
     empty = ran("cache", "ls", "--storage", str(Path("elsewhere")), cwd=below).check()
     assert empty.out == ""
+
+
+def test_results_of_other_code_are_stale(ran: Cli) -> None:
+    def statuses(*more: str) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        document = ran("cache", "ls", "--module", "experiments.py", *more, "--json").check().document()
+        for row in document["results"]:
+            found.setdefault(row["type"], set()).add(row["status"])
+        return found
+
+    assert statuses() == {"Add": {"current"}, "Total": {"current"}}
+    ran.write(
+        "experiments.py", ran.read("experiments.py").replace("return self.n + 1", "# add\n        return 1 + self.n")
+    )
+    assert statuses("--stale") == {"Add": {"stale"}, "Total": {"stale"}} and statuses("--current") == {}
+    ran.write("experiments.py", ran.read("experiments.py").replace("return 1 + self.n", "return self.n + 1"))
+    assert statuses("--stale") == {}
+
+
+def test_code_of_types_that_are_not_at_hand_is_not_compared(ran: Cli) -> None:
+    parts = ran.read("experiments.py").partition("@labtech.task(code_version")
+    ran.write("experiments.py", parts[0].replace("class Add", "class Sum") + parts[1] + parts[2].replace("Add", "Sum"))
+    document = ran("cache", "ls", "Total", "--module", "experiments.py", "--json").check().document()
+    assert [row["status"] for row in document["results"]] == ["current"]  # `Add` is gone, `Total` is as it was
+    assert ran("cache", "ls", "Add", "--module", "experiments.py", "--orphaned", "--json").check().document()["results"]

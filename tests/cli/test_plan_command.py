@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 
+import pytest
 from cli_kit import Cli, checked
 
 
@@ -83,3 +85,74 @@ def test_dry_run_is_plan(lab: Cli) -> None:
     assert document["schema"] == "labtech.plan/1"
     assert not (lab.folder / "ran.txt").exists()
     assert not (lab.folder / "labtech_storage").exists()
+
+
+STUDY = """\
+import labtech_cli as labtech
+import util
+
+
+@labtech.task(code_version="v1")
+class Fit:
+    n: int
+
+    def run(self):
+        return util.scaled(self.n)
+
+
+@labtech.task
+class Report:
+    fits: list[Fit]
+
+    def run(self):
+        return getattr(self, "x".lower(), 1) + sum(fit.result for fit in self.fits)
+
+
+report = Report([Fit(1), Fit(2)])
+"""
+UTIL = "FACTOR = 2\n\n\ndef scaled(value):\n    return value * FACTOR\n"
+
+
+@pytest.fixture
+def study(cli: Cli) -> Cli:
+    cli.write("study.py", STUDY)
+    cli.write("util.py", UTIL)
+    cli("run", "study.py:report", "--runner", "serial", "--progress", "none").check()
+    return cli
+
+
+def reasons(cli: Cli, *more: str) -> list[str]:
+    tasks = cli("plan", "study.py:report", *more, "--json").check().document()["tasks"]
+    return [task["reason"] for task in tasks]
+
+
+def test_reasons_name_the_code_that_changed(study: Cli) -> None:
+    study.write("util.py", UTIL.replace("= 2", "= 3"))
+    changed = "code changed: util.py:FACTOR"
+    assert reasons(study) == ["not needed", "not needed", f"cached, {changed}"]
+    assert reasons(study, "--rerun-stale") == [changed] * 3
+    assert changed in study("plan", "study.py:report", "--tasks", "--rerun-stale").check().out
+
+
+def test_another_version_of_a_nested_task_is_the_reason_for_what_depends_on_it(study: Cli) -> None:
+    study.write("study.py", STUDY.replace('"v1"', '"v2"'))
+    assert reasons(study) == [
+        "code_version v1 -> v2",
+        "code_version v1 -> v2",
+        "fits[0].code_version v1 -> v2 and 1 more",
+    ]
+    study.write("study.py", STUDY.replace('"v1"', '"v2"').replace("Fit(2)", "Fit(3)"))
+    assert reasons(study) == ["code_version v1 -> v2", "never run", "never run"]
+
+
+def test_results_that_were_removed_or_damaged_are_told_apart(study: Cli) -> None:
+    rows = json.loads(study("cache", "ls", "--json").check().out)["results"]
+    study("cache", "rm", "--all", "--yes").check()
+    os.makedirs(study.folder / "labtech_storage" / "damaged" / f"{rows[-1]['key']}.0123")
+    assert reasons(study) == ["result removed", "result removed", "result damaged"]
+
+
+def test_what_cannot_be_followed_is_counted_once(study: Cli) -> None:
+    done = study("plan", "study.py:report").check()
+    assert done.err.count("changes beyond 1 place in the code would go unseen: 'labtech why' lists them") == 1
+    assert "unseen" not in study("run", "study.py:report", "--progress", "plain").check().err

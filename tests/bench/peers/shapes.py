@@ -39,10 +39,10 @@ def layered(width: int, layers: int = 10) -> list[Node]:
 
 
 def heavy_tailed(n: int, length: int = 20) -> list[Node]:
-    """Sleeps of 5 ms to 1 s, many short and few long, and a chain of 20 of 100 ms each."""
+    """Sleeps of 20 ms to 4 s, many short and few long, and a chain of 20 of 400 ms each."""
     chosen = random.Random(2)
-    nodes = [Node(number, min(1000, int(5 * chosen.paretovariate(0.9)))) for number in range(n)]
-    return nodes + [Node(n + i, 100, (n + i - 1,) if i else ()) for i in range(length)]
+    nodes = [Node(number, min(4000, int(20 * chosen.paretovariate(0.9)))) for number in range(n)]
+    return nodes + [Node(n + i, 400, (n + i - 1,) if i else ()) for i in range(length)]
 
 
 def ideal_makespan(nodes: list[Node], workers: int = 2) -> float:

@@ -1,0 +1,126 @@
+"""`labtech cache migrate --accept`, and what becomes of code and signatures when results move."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from cli_kit import Cli
+
+KEY = {"LABTECH_SIGNING_KEY": "k" * 32}
+UTIL = "FACTOR = 2\n\n\ndef scaled(value):\n    return value * FACTOR\n"
+STUDY = """\
+import labtech_cli as labtech
+import util
+
+
+@labtech.task
+class Fit:
+    n: int
+
+    def run(self):
+        return util.scaled(self.n)
+
+
+@labtech.task
+class Report:
+    fits: list[Fit]
+
+    def run(self):
+        return sum(fit.result for fit in self.fits)
+
+
+report = Report([Fit(1), Fit(2)])
+"""
+
+
+@pytest.fixture(scope="module")
+def ran_signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    cli = Cli(tmp_path_factory.mktemp("signed"))
+    cli.write("study.py", STUDY)
+    cli.write("util.py", UTIL)
+    cli("run", "study.py:report", "--runner", "serial", "--progress", "none", env=KEY).check()
+    return cli.folder
+
+
+@pytest.fixture
+def study(ran_signed: Path, tmp_path: Path) -> Cli:
+    """Where `report` has run, its results signed. A copy, to be changed at will."""
+    shutil.copytree(ran_signed, tmp_path / "study")
+    return Cli(tmp_path / "study")
+
+
+def stale(cli: Cli) -> bool:
+    """Whether planning the report warns of other code; it is loaded either way."""
+    done = cli("plan", "study.py:report").check()
+    assert "0 to run, 1 to load" in done.err
+    return "made by other code" in done.err
+
+
+def test_accepted_results_are_current_until_it_is_undone(study: Cli) -> None:
+    study.write("util.py", UTIL.replace("= 2", "= 1 + 1"))
+    assert stale(study)
+    document = study("cache", "migrate", "--accept", "Fit", "-m", "study.py", "-n", "--json").check().document()
+    assert (document["applied"], document["results"]) == (False, 3)
+    assert {(move["type"], move["reason"]) for move in document["moves"]} == {
+        ("study.Fit", "code"),
+        ("study.Report", "depends on study.Fit"),
+    }
+    assert all(move["key"] == move["new_key"] for move in document["moves"])
+    assert stale(study)
+    done = study("cache", "migrate", "--accept", "Fit", "study.py", "--yes").check()
+    assert "to be accepted: 3 results, 1 of them because of what they depend on" in done.err
+    assert not stale(study)
+    again = study("cache", "migrate", "--accept", "--all", "-m", "study.py", "--yes").check()
+    assert again.err == "nothing to do: no result was made by other code\n"
+    titles = [item["title"] for item in json.loads(study("cache", "migrate", "--list", "--json").out)["migrations"]]
+    assert titles == ["--accept Fit study.py"]
+    study("cache", "migrate", "--undo").check()
+    assert stale(study)
+    study("cache", "migrate", "--accept", "--all", "-m", "study.py", "--yes").check()
+    assert not stale(study)
+    loaded = study("run", "study.py:report", "--json", env=KEY).check()  # the signatures are as they were
+    assert loaded.counts() == {"loaded": 1}
+    study.write("util.py", UTIL.replace("= 2", "= 3"))
+    assert stale(study)
+
+
+def test_what_is_wrong_is_said(study: Cli) -> None:
+    migrate = "cache", "migrate", "--accept"
+    assert study(*migrate, "Fit").error() == "the code of 'Fit' is not at hand; add --module FILE.py"
+    assert "which code is accepted is not said" in study(*migrate).error()
+    assert "did you mean 'Report'?" in study(*migrate, "Reprt", "-m", "study.py").error()
+    assert "--set and --accept contradict" in study(*migrate, "Fit", "--set", "a=1").error()
+    assert "--all is for --accept" in study("cache", "migrate", "a", "b", "--all").error()
+    study.write("util.py", UTIL.replace("= 2", "= 3"))
+    assert "add --yes to migrate" in study(*migrate, "Fit", "-m", "study.py").error()
+
+
+def test_moved_results_are_signed_anew_and_their_code_follows(study: Cli) -> None:
+    study.write("fits.py", STUDY.partition("@labtech.task\nclass Report")[0])
+    rest = "import labtech_cli as labtech\nfrom fits import Fit\n\n\n@labtech.task\nclass Report"
+    study.write("study.py", rest + STUDY.partition("@labtech.task\nclass Report")[2])
+    study("cache", "migrate", "study.Fit", "fits.Fit", "--yes", env=KEY).check()
+    assert not stale(study)
+    assert study("run", "study.py:report", "--json", env=KEY).check().counts() == {"loaded": 1}
+    study("cache", "migrate", "--undo", env=KEY).check()
+    study.write("study.py", STUDY)
+    assert study("run", "study.py:report", "--json", env=KEY).check().counts() == {"loaded": 1}
+    assert not stale(study)
+
+
+def test_a_class_with_another_name_follows_too(study: Cli) -> None:
+    study.write("study.py", STUDY.replace("Fit", "Model"))
+    study("cache", "migrate", "Fit", "Model", "--yes", env=KEY).check()
+    assert not stale(study)
+
+
+def test_what_is_not_trusted_is_not_migrated(study: Cli) -> None:
+    with sqlite3.connect(study.folder / "labtech_storage" / "labtech.db") as database:
+        database.execute("UPDATE task SET signature = '' WHERE type = 'study.Report'")
+    text = study("cache", "migrate", "study.Fit", "fits.Fit", "--yes", env=KEY).check(1).err
+    assert "error: nothing was migrated: the result " in text and "is not signed" in text
+    assert "no migration can be undone" in study("cache", "migrate", "--list").check().err
