@@ -16,13 +16,14 @@ from labtech_cli.core.plan import Action, Policy, make_plan
 from labtech_cli.core.present import render
 from labtech_cli.core.task import ResultMeta, attach, is_task, is_task_type, type_of
 from labtech_cli.errors import DamagedResult, LabError, RunInterrupted, TaskFailed, TaskNotFound, did_you_mean
+from labtech_cli.outcome import RunResult, no_context
 from labtech_cli.report.base import FanOut, Reporter
 from labtech_cli.run.context import ContextSpec
 from labtech_cli.run.guard import refuse_in_worker
 from labtech_cli.run.loop import Rules
 from labtech_cli.run.runner import RunnerBackend
 from labtech_cli.run.starters import cpu_count
-from labtech_cli.session import Prepared, RunResult, Session, no_context
+from labtech_cli.session import Prepared, Session
 from labtech_cli.staleness import CHOICES, Staleness
 from labtech_cli.store import formats
 from labtech_cli.store.blobs import Stored, verify

@@ -6,17 +6,17 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from labtech_cli.core.events import Event, Failure, Outcome, RunFinished, RunStarted, TaskFinished, Warned
+from labtech_cli.core.events import Event, Outcome, RunFinished, RunStarted, TaskFinished, Warned
 from labtech_cli.core.plan import Action, Plan, Policy, Why, longest_paths, make_plan
 from labtech_cli.core.present import render
 from labtech_cli.core.schedule import Schedule
-from labtech_cli.core.task import ResultMeta
-from labtech_cli.errors import DamagedResult, LabError, StaleResults
+from labtech_cli.errors import DamagedResult, StaleResults
+from labtech_cli.outcome import RunResult
 from labtech_cli.report.base import FanOut
 from labtech_cli.run.backends import make_runner
 from labtech_cli.run.interrupts import Interrupts
@@ -26,9 +26,7 @@ from labtech_cli.run.runner import Runner, Setting
 from labtech_cli.run.shelf import Shelf
 from labtech_cli.run.teller import Sinks, Teller
 from labtech_cli.run.tracking import Tracking
-from labtech_cli.run.worker import Input
 from labtech_cli.staleness import Staleness
-from labtech_cli.store import formats
 from labtech_cli.store.blobs import Stored, verify
 from labtech_cli.store.records import Timings
 
@@ -65,55 +63,6 @@ class Prepared:
         return max(critical, total / max(1, workers)), critical
 
 
-@dataclass(slots=True)
-class RunResult:
-    """How a run ended, and the way to its results."""
-
-    run_id: str
-    counts: dict[str, int]
-    failures: list[tuple[Any, Failure]]
-    exit_code: int
-    interrupted: bool
-    _lab: Lab
-    _available: set[str] = field(default_factory=set)
-    """Keys of the targets that have a result."""
-    _inputs: dict[str, Input] = field(default_factory=dict)
-    """Results that are kept nowhere else."""
-
-    def has(self, task: Any) -> bool:
-        return task._labtech_key in self._available
-
-    def result(self, task: Any) -> Any:
-        """A target's result, loaded anew at each call. Raises `TaskNotFound` for one that has none."""
-        given = self._inputs.get(task._labtech_key)
-        if given is None:
-            return self._lab.load(task)
-        return given.value if given.stored is None else formats.load(task, given.stored)
-
-    def results(self, tasks: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
-        """The tasks that have a result, with it; read from the storage many at a time."""
-        for task in tasks:
-            if task._labtech_key in self._inputs:
-                yield task, self.result(task)
-        kept = [task for task in tasks if self.has(task) and task._labtech_key not in self._inputs]
-        for task, found in self._lab.stored(kept):
-            yield task, self._lab.load(task, found)
-
-    def result_meta(self, task: Any) -> ResultMeta:
-        given = self._inputs.get(task._labtech_key)
-        if given is None:
-            return self._lab.result_meta(task)
-        return ResultMeta(datetime.fromtimestamp(given.started_at), timedelta(seconds=given.duration))
-
-    def context(self, task: Any) -> Any:
-        return no_context()
-
-
-def no_context() -> Any:
-    """There is no context outside of `run()`."""
-    raise LabError("the context is there while run() executes", hint="read it from what the lab was given")
-
-
 class Session:
     """One execution of a plan."""
 
@@ -134,6 +83,8 @@ class Session:
         self.storage.check_writable()
         needs = [key for key, action in self._actions() if action is not Action.UNTOUCHED]
         self.storage.enter(needs)
+        if not self.storage.alone():
+            self._look_again()
         folders = [place.folder for place in self.lab.modules if getattr(place, "folder", "")]
         self.origin = Origin(folders[0] if folders else None)
         try:
@@ -141,6 +92,13 @@ class Session:
         finally:
             self.origin.close()
             self.storage.leave()
+
+    def _look_again(self) -> None:
+        """Somebody wrote to the storage after the plan was made: what was removed meanwhile must be computed."""
+        present, plan = self.storage.present(), self.prepared.plan
+        if any(action is Action.LOAD and key not in present for key, action in self._actions()):
+            self.prepared.present = present
+            self.prepared.plan = make_plan(plan.graph, present, self.prepared.policy, self.prepared.staleness.stale)
 
     def _stale(self) -> list[str]:
         """What to say of results that the plan loads though other code made them. Raises `StaleResults`."""

@@ -35,11 +35,12 @@ MAY: dict[str, list[str]] = {
     "recorded": ["code", "core", "store", "errors", "names"],
     "staleness": ["recorded", "code", "core", "store", "errors", "names"],
     "lab": [
-        *("code", "core", "store", "run", "report", "project", "session", "staleness"),
+        *("code", "core", "store", "run", "report", "project", "session", "outcome", "staleness"),
         *("errors", "names", "plugins", "alias", "log"),
     ],
+    "outcome": ["core", "store", "run", "errors", "lab"],
     "session": [
-        *("core", "code", "store", "run", "report", "project", "lab", "staleness"),
+        *("core", "code", "store", "run", "report", "project", "lab", "outcome", "staleness"),
         *("errors", "names", "plugins", "alias", "log"),
     ],
     "cache": ["store"],

@@ -253,3 +253,12 @@ def test_a_lab_at_the_import_of_a_module_of_tasks_is_a_clear_error_never_a_fork_
     )
     done = script(tmp_path, text, "-c", code)
     assert done.returncode != 0 and "cannot run a Lab inside a task or in a module" in done.stderr
+
+
+def test_what_is_removed_between_the_plan_and_the_run_is_computed_again(tmp_path: Path) -> None:
+    lab, other = (Lab(storage=tmp_path / "s", runner_backend="serial") for _ in range(2))
+    low, high = Square(1), Sum([Square(1), Square(2)])
+    lab.run_task(low, disable_progress=True)
+    prepared = lab.prepare([high])
+    other.uncache_tasks([low])
+    assert lab.execute(prepared).counts["succeeded"] == 3

@@ -25,8 +25,8 @@ from labtech_cli.cli.shared import (
 )
 
 if TYPE_CHECKING:
+    from labtech_cli.outcome import RunResult
     from labtech_cli.project.config import Config
-    from labtech_cli.session import RunResult
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 PROGRESS = ("auto", "live", "plain", "none")

@@ -23,6 +23,7 @@ from labtech_cli.store.owners import Watch, new_owner
 from labtech_cli.store.records import Claim, Owner
 from labtech_cli.store.storage import Claiming
 
+LISTED = "SELECT (SELECT coalesce(max(id), 0) FROM task), (SELECT count(*) FROM task WHERE format IS NOT NULL)"
 _OWNER = "SELECT id, host, pid, born, began, beat FROM owner"
 
 
@@ -36,8 +37,9 @@ class Ledger:
         self._pid = 0
         self._quiet = False  # True: nobody else has written since the plan was made
         self._version = -1
-        self.listed = -1
-        """The largest number of a task when results were last listed: later ones came in between."""
+        self.listed = (-1, -1)
+        """The largest number of a task, and how many results there were, when they were last listed: where these
+        are others now, somebody has written in between."""
 
     # -- this run ---------------------------------------------------------------------------------
 
@@ -56,9 +58,9 @@ class Ledger:
         with self._database.transaction() as database:
             database.execute("UPDATE owner SET needs = ? WHERE id = ?", (packed, me.id))
             self._version = _data_version(database)
-            (last,) = database.execute("SELECT coalesce(max(id), 0) FROM task").fetchone()
+            found = database.execute(LISTED).fetchone()
             (others,) = database.execute("SELECT count(*) FROM owner WHERE id != ?", (me.id,)).fetchone()
-            self._quiet = last == self.listed and not others
+            self._quiet = found == self.listed and not others
 
     def leave(self, *, stay: bool) -> None:
         """See `Storage.leave`. To `stay` is to remain the owner of a spool that is still read from.

@@ -64,8 +64,7 @@ class LocalStorage(Storage):
         return self._spool
 
     def present(self) -> dict[str, float]:
-        found = self._database.select("SELECT coalesce(max(id), 0) FROM task")
-        self._ledger.listed = found[0][0] if found else 0
+        self._ledger.listed = (self._database.select(ledger.LISTED) or [(0, 0)])[0]
         return dict(self._database.select("SELECT key, duration FROM task WHERE format IS NOT NULL"))
 
     def timings(self) -> Timings:

@@ -10,10 +10,10 @@ import sample_tasks
 
 from labtech_cli.core.events import Event, Outcome, TaskFinished, TaskOutput
 from labtech_cli.lab import Lab
+from labtech_cli.outcome import RunResult
 from labtech_cli.project.modules import place_of
 from labtech_cli.report.base import Reporter
 from labtech_cli.run.loop import Rules
-from labtech_cli.session import RunResult
 
 PROCESS = ("process", "spawn", "fork", "fork-per-task")
 IN_PROCESS = ("thread", "serial")
