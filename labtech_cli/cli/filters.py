@@ -15,7 +15,7 @@ from labtech_cli.errors import ConfigError, did_you_mean
 from labtech_cli.store.records import Row
 
 STATUSES = ("current", "stale", "orphaned")
-_CONDITION = re.compile(r"^\s*([A-Za-z_][\w.]*)\s*(==|!=|<=|>=|=|<|>)\s*(?![=<>!])(\S.*?)\s*$", re.DOTALL)
+_CONDITION = re.compile(r"^\s*([^\W\d][\w.]*)\s*(==|!=|<=|>=|=|<|>)\s*(?![=<>!])(\S.*?)\s*$", re.DOTALL)
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "==": operator.eq,

@@ -93,6 +93,7 @@ def migrate(
     Needs neither the old code nor the new. What depends on the class follows, too.
 
     Example: labtech cache migrate train.Fit models.Fit --rename lr=rate --dry-run
+
     Example: labtech cache migrate --accept Fit --module train.py
     """
     chosen = chosen_format(format, json, FORMATS)

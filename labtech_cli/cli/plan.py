@@ -114,8 +114,9 @@ def _warn(lab: Lab, prepared: Prepared) -> None:
     """Say what a run would, and where the code cannot be followed."""
     from labtech_cli.report.words import count
 
+    refused = "; a run would be refused: on_code_change is 'error'" if lab.on_code_change == "error" else ""
     for message in prepared.staleness.messages(prepared.plan) if lab.on_code_change != "ignore" else ():
-        print(f"warning: {message}", file=sys.stderr)
+        print(f"warning: {message}{refused}", file=sys.stderr)
     unsure = {place for known in prepared.staleness.codes.types.values() for place in known.unsure}
     if unsure:
         places = count(len(unsure), "place")

@@ -6,6 +6,7 @@ import ast
 import os
 import sys
 import time
+from collections import Counter
 from functools import cache
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -69,10 +70,15 @@ def _essence(code: CodeType) -> tuple[Any, ...]:
 
 
 def _has_other_constants(module: ModuleType, tree: ast.Module) -> bool:
+    """Of constants that are assigned once: others have changed since, as their module says."""
+    stored = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    times = Counter([node.id for node in stored])
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
             for target in node.targets:
                 value = vars(module).get(target.id, node.value.value) if isinstance(target, ast.Name) else None
+                if isinstance(target, ast.Name) and times[target.id] > 1:
+                    continue
                 if isinstance(target, ast.Name) and type(value) is type(node.value.value) and value != node.value.value:
                     return True
     return False

@@ -92,7 +92,7 @@ class Modules:
         """What the dotted name `chain` means at the top level of `module`; None if nothing there has that name."""
         key = (module, chain)
         if key not in self._meanings:
-            self._meanings[key] = self._in_module(module, chain, frozenset())
+            self._meanings[key] = self._in_module(module, chain, frozenset(), bare=True)
         return self._meanings[key]
 
     def imported(self, found: Import, rest: tuple[str, ...], seen: frozenset[Key] = frozenset()) -> Meaning:
@@ -119,7 +119,10 @@ class Modules:
         problem = self.table(name).problem
         return Meaning(".".join((name, *rest)), reason=problem or f"'{rest[0]}' is not found in {place.shown}")
 
-    def _in_module(self, module: str, chain: tuple[str, ...], seen: frozenset[Key]) -> Meaning | None:
+    def _in_module(
+        self, module: str, chain: tuple[str, ...], seen: frozenset[Key], *, bare: bool = False
+    ) -> Meaning | None:
+        """`bare`: a name as code of the module itself says it, which never asks the module's `__getattr__`."""
         name, rest = chain[0], chain[1:]
         if (module, name) in seen:
             return None
@@ -137,14 +140,14 @@ class Modules:
             if other is not None:
                 self._add(made, other)
             return made
-        return self._elsewhere(table, chain, seen)
+        return self._elsewhere(table, chain, seen, bare=bare)
 
     def _add(self, made: Meaning, other: Meaning) -> None:
         made.keys += other.keys
         made.outside += other.outside
         made.modules += other.modules
 
-    def _elsewhere(self, table: Table, chain: tuple[str, ...], seen: frozenset[Key]) -> Meaning | None:
+    def _elsewhere(self, table: Table, chain: tuple[str, ...], seen: frozenset[Key], *, bare: bool) -> Meaning | None:
         """A name that no statement of the module binds: from `import *`, a submodule, made while running."""
         name, rest = chain[0], chain[1:]
         found = self._from_star(table, chain, seen)
@@ -154,7 +157,7 @@ class Modules:
         if table.place.folders and self.places[submodule].owner is Owner.PROJECT:
             return self._of_module(submodule, rest, seen)
         dotted = ".".join((f"{table.name}:{name}", *rest))
-        if "__getattr__" in table.made and not name.startswith("__"):
+        if "__getattr__" in table.made and not bare and not name.startswith("__"):
             return Meaning(dotted, [(table.name, "__getattr__")], reason=f"'{name}' comes from a module's __getattr__")
         if f"global {name}" in table.text:
             return Meaning(dotted, [(table.name, name)], rest=rest)

@@ -210,6 +210,10 @@ def _note(part: Part, name: Open, meaning: Meaning, normal: Normal) -> None:
             normal.unsure.append((name.line, f"'{'.'.join(name.chain)}' of another module is replaced on import"))
     if meaning.reason:
         normal.unsure.append((name.line, meaning.reason))
+    elif "sys.modules" in [".".join(found.split(".")[:2]) for found in meaning.outside]:
+        normal.unsure.append((name.line, "looks a module up in sys.modules"))
+    elif "__dict__" in name.chain[1:] and meaning.modules:
+        normal.unsure.append((name.line, f"uses names of '{name.chain[0]}' by text"))
 
 
 def _shown(text: str, table: Table) -> str:

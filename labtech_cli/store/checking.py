@@ -10,7 +10,7 @@ from labtech_cli.core.rekey import UNREADABLE, stored_key
 from labtech_cli.errors import CacheError, DamagedResult
 from labtech_cli.store.batches import batches
 from labtech_cli.store.blobs import Stored, verify
-from labtech_cli.store.records import Record, Row
+from labtech_cli.store.records import UNREADABLE_FORMAT, Record, Row
 from labtech_cli.store.storage import Storage
 
 
@@ -39,13 +39,13 @@ def check(storage: Storage, rows: Iterable[Row]) -> Iterator[Checked]:
             if problem is not None and problem.kind == "checksum":  # a run may have put another one in its place
                 stored = storage.load([row.key]).get(row.key)
                 problem = damage(row, stored)
-            if stored is not None:
+            if stored is not None or row.format == UNREADABLE_FORMAT:
                 yield Checked(row, None if problem else stored, problem)
 
 
 def damage(row: Row, stored: Stored | None) -> Problem | None:
     """What is wrong with a result's description, or with its bytes where they are given."""
-    problem = wrong_description(row)
+    problem = Problem("description", "it is no result") if row.format == UNREADABLE_FORMAT else wrong_description(row)
     if problem is None and stored is not None:
         try:
             verify(stored)

@@ -57,6 +57,9 @@ class Database:
             database = self.connect(write=False)
             return _patiently(lambda: database.execute(query, tuple(values)).fetchall())
         except sqlite3.Error as error:
+            if "decode" in str(error) and database.text_factory is str:  # text that another program wrote
+                database.text_factory = lambda data: data.decode("utf-8", "replace")
+                return self.select(query, values)
             if "no such table" in str(error):
                 return []  # its maker was killed before it wrote the tables; the next to write makes them
             raise self.error(error) from None
@@ -213,7 +216,7 @@ class Database:
             return error
         reason = getattr(error, "strerror", None) or str(error)
         hint = "check that the folder can be written to, or choose another with --storage"
-        if isinstance(error, sqlite3.DatabaseError) and "not a database" in reason:
+        if isinstance(error, sqlite3.DatabaseError) and ("not a database" in reason or "malformed" in reason):
             hint = "the file labtech.db is damaged or not labtech's: move it away, or choose another storage"
         elif "full" in reason or "No space" in reason:
             hint = "make room on the disk; what was saved before is safe"

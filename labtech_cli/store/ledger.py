@@ -19,6 +19,7 @@ from pathlib import Path
 
 from labtech_cli.errors import StorageError
 from labtech_cli.store.database import Database
+from labtech_cli.store.listings import SOUND
 from labtech_cli.store.owners import Watch, new_owner
 from labtech_cli.store.records import Claim, Owner
 from labtech_cli.store.storage import Claiming
@@ -224,7 +225,7 @@ def _forget(database: sqlite3.Connection, owners: Sequence[str]) -> None:
 
 
 def _has_result(database: sqlite3.Connection, key: str) -> bool:
-    query = "SELECT 1 FROM task WHERE key = ? AND format IS NOT NULL"
+    query = f"SELECT 1 FROM task WHERE key = ? AND {SOUND}"
     return database.execute(query, (key,)).fetchone() is not None
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from labtech_cli.errors import CacheError
-from labtech_cli.store import ledger, rewrites
+from labtech_cli.store import ledger, listings, rewrites
 from labtech_cli.store.blobs import Blob, Stored, digest
 from labtech_cli.store.database import Database
 from labtech_cli.store.parts import homes, new_home, read_parts, write_parts
@@ -65,17 +65,10 @@ class LocalStorage(Storage):
 
     def present(self) -> dict[str, float]:
         self._ledger.listed = (self._database.select(ledger.LISTED) or [(0, 0)])[0]
-        return dict(self._database.select("SELECT key, duration FROM task WHERE format IS NOT NULL"))
+        return listings.present(self._database)
 
     def timings(self) -> Timings:
-        rows = self._database.select("SELECT key, type, duration FROM task")
-        by_key: dict[str, float] = {}
-        sums: dict[str, tuple[int, float]] = {}
-        for key, kind, duration in rows:
-            by_key[key] = duration
-            count, total = sums.get(kind, (0, 0.0))
-            sums[kind] = count + 1, total + duration
-        return Timings(by_key, {kind: total / count for kind, (count, total) in sums.items()})
+        return listings.timings(self._database)
 
     # -- results ---------------------------------------------------------------------------------
 
@@ -162,28 +155,13 @@ class LocalStorage(Storage):
         return found
 
     def rows(self, keys: Iterable[str] | None = None) -> Iterator[Row]:
-        columns = (
-            "SELECT key, type, code_version, params, format, started_at, duration, size, peak_memory, code, origin "
-            "FROM task WHERE format IS NOT NULL"
-        )
-        names = dict(self._database.select("SELECT id, digest FROM document"))
-        if keys is None:
-            found = self._database.select(f"{columns} ORDER BY started_at, id")
-        else:
-            found = [row for key in keys for row in self._database.select(f"{columns} AND key = ?", (key,))]
-        for row in found:
-            yield Row(*(*row[:9], names.get(row[9]), names.get(row[10])))
+        return listings.rows(self._database, keys)
 
     def described(self) -> dict[str, tuple[str, str | None, str]]:
-        rows = self._database.select("SELECT key, type, code_version, params FROM task")
-        return {key: (kind, version, params) for key, kind, version, params in rows}
+        return listings.described(self._database)
 
     def stats(self) -> list[TypeStats]:
-        query = (
-            "SELECT type, count(*), sum(size), sum(duration), min(started_at), max(started_at) "
-            "FROM task WHERE format IS NOT NULL GROUP BY type ORDER BY type"
-        )
-        return [TypeStats(*row) for row in self._database.select(query)]
+        return listings.stats(self._database)
 
     def outlines(self, keys: Sequence[str]) -> dict[str, Stored]:
         found = {}
@@ -271,20 +249,10 @@ class LocalStorage(Storage):
         return {name: text for digest in digests for name, text in self._database.select(query, (digest,))}
 
     def codes(self) -> dict[tuple[str, str | None], int]:
-        names = dict(self._database.select("SELECT id, digest FROM document"))
-        query = "SELECT type, code, count(*) FROM task WHERE format IS NOT NULL GROUP BY type, code"
-        return {(kind, names.get(code)): many for kind, code, many in self._database.select(query)}
+        return listings.codes(self._database)
 
     def produced_by(self, codes: Collection[str | None]) -> dict[str, str | None]:
-        names = dict(self._database.select("SELECT id, digest FROM document"))
-        wanted: list[int | None] = [number for number, digest in names.items() if digest in codes]
-        if None in codes:
-            wanted.append(None)
-        found: dict[str, str | None] = {}
-        for number in wanted:
-            query = "SELECT key FROM task WHERE format IS NOT NULL AND code IS ?"
-            found.update({key: names.get(number) for (key,) in self._database.select(query, (number,))})
-        return found
+        return listings.produced_by(self._database, codes)
 
     def _numbers_of(self, digests: Iterable[str | None]) -> dict[str | None, int]:
         """The numbers of documents that were kept."""

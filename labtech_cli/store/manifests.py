@@ -121,7 +121,7 @@ def decode(key: str, data: bytes) -> Manifest:
     document = _document(key, data)
     try:
         parts: tuple[Part, ...] | None = tuple(map(_part, document["parts"]))
-    except (CacheError, ValueError):
+    except (CacheError, ValueError, TypeError, LookupError, AttributeError):
         parts = None
     size = sum(part.size for part in parts or ())
     row = _row(document, size)
@@ -171,6 +171,8 @@ def _row(document: dict[str, Any], size: int) -> Row:
     for name, value in values.items():
         if not isinstance(value, _KINDS[name]):
             raise ValueError(f"'{name}' is not what it must be")
+    if not (abs(values["duration"]) < 1e300 and 0 <= values["started_at"] < 2e11):
+        raise ValueError("its times are none")
     return Row(key=document["key"], size=size, **values)
 
 

@@ -48,6 +48,11 @@ class Row:
     origin: str | None = None
 
 
+def unreadable_row(key: str) -> Row:
+    """What a listing tells of an entry that is no description of a result: that it is there."""
+    return Row(key, "unreadable", None, "", UNREADABLE_FORMAT, 0.0, 0.0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class TypeStats:
     """Totals of one task type."""
@@ -70,6 +75,9 @@ class Timings:
     def of(self, task: Any) -> float | None:
         known = self.by_key.get(task._labtech_key)
         return known if known is not None else self.by_type.get(type(task).__labtech__.name)
+
+
+UNREADABLE_FORMAT = "unreadable"
 
 
 class Claim(IntEnum):

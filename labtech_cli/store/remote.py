@@ -31,7 +31,7 @@ from labtech_cli.store.folder_place import FolderPlace
 from labtech_cli.store.manifests import SCHEMA, Manifest, encode_task, is_digest, is_key, place_of
 from labtech_cli.store.object_place import ObjectPlace, shown
 from labtech_cli.store.places import SCHEMES, Place
-from labtech_cli.store.records import Claim, Journal, Move, Owner, Record, Row, Timings, TypeStats
+from labtech_cli.store.records import Claim, Journal, Move, Owner, Record, Row, Timings, TypeStats, unreadable_row
 from labtech_cli.store.remote_commit import Commit
 from labtech_cli.store.remote_errors import VERSION, check_version, told
 from labtech_cli.store.remote_index import Index
@@ -150,7 +150,8 @@ class FsspecStorage(Storage):
     @told
     def rows(self, keys: Iterable[str] | None = None) -> Iterator[Row]:
         if keys is None:
-            return iter(sorted([one.row for one in self._results().values()], key=lambda row: row.started_at))
+            known = sorted([one.row for one in self._results().values()], key=lambda row: row.started_at)
+            return iter([*known, *map(unreadable_row, sorted(self._index.results.odd()))])
         wanted = list(keys)
         found = self._index.results.some(wanted) if self._exists() else {}
         return iter([found[key].row for key in wanted if key in found])

@@ -35,7 +35,10 @@ class Trust:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Trust:
-        """What the environment asks for. Raises `ConfigError` for a key that is too short."""
+        """What the environment asks for. Raises `ConfigError` for a key that is too short, or a variable without any:
+        a secret that is missing must not turn signing off."""
+        if VARIABLE in environ and not environ[VARIABLE].strip(", \t\n"):
+            raise ConfigError(f"{VARIABLE} is set, but holds no key", hint="give it a key, or unset it")
         return cls(tuple(part for part in re.split(r"[,\s]+", environ.get(VARIABLE, "")) if part))
 
     def __bool__(self) -> bool:
@@ -59,7 +62,10 @@ class Trust:
             raise UntrustedResult(f"the result {key} is signed by another key ({name})", hint=_HINT)
         right = hmac.compare_digest(found.encode(), _digest(secret, key, stored).encode())
         if not right or not all([is_strong(blob.digest) for blob in stored.blobs]):
-            raise UntrustedResult(f"the signature of the result {key} is wrong", hint=_HINT)
+            raise UntrustedResult(
+                f"the signature of the result {key} is wrong: it is not what was signed",
+                hint="compute it again with 'labtech run --rerun', or remove it with 'labtech cache rm'",
+            )
 
 
 _HINT = (

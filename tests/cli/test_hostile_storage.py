@@ -120,6 +120,60 @@ def test_no_trap_is_sprung(trapped: tuple[Cli, Path], command: list[str]) -> Non
     assert "\x1b]0;" not in done.out + done.err and "\0" not in done.out + done.err
 
 
+COLUMNS = {
+    "duration": "'x'",
+    "started_at": "'abc'",
+    "type": "x'ff00'",
+    "size": "'x'",
+    "params": "x'ff'",
+    "format": "5.5",
+    "code": "'x'",
+    "key": "CAST(x'ff00' AS TEXT)",
+    "code_version": "x'00'",
+    "peak_memory": "'x'",
+    "parts": "7",
+    "signature": "x'ff'",
+}
+
+
+@pytest.mark.parametrize(
+    "column", [name if name == "duration" else pytest.param(name, marks=pytest.mark.long) for name in COLUMNS]
+)
+def test_a_row_with_values_of_other_types_stops_nothing_and_is_found(lab: Cli, column: str) -> None:
+    (lab.folder / "trap.py").write_text(MODULE)
+    lab("run", "trap.py:whole", "trap.py:parts").check(0)
+    database = sqlite3.connect(lab.folder / "labtech_storage" / "labtech.db")
+    database.execute(f"UPDATE task SET {column} = {COLUMNS[column]} WHERE id = 5")
+    database.commit()
+    database.close()
+    for command in [command for command in COMMANDS if command != ["why", "0" * 32]]:
+        done = lab(*command)
+        assert done.code in (0, 1) and "Traceback" not in done.err, (command, done.err)
+    done = lab("run", "trap.py:whole", "trap.py:parts", "--show", "none")
+    assert done.code == 0 and "Traceback" not in done.err, done.err
+    lab("cache", "verify", "--repair")
+    assert lab("cache", "verify").code == 0
+
+
+def test_a_broken_manifest_of_a_shared_folder_is_found_and_set_aside(lab: Cli) -> None:
+    (lab.folder / "trap.py").write_text(MODULE)
+    shared = f"file://{lab.folder}/shared"
+    lab("run", "trap.py:parts", "--storage", shared).check(0)
+    manifests = sorted((lab.folder / "shared" / "results").rglob("*.json"))
+    good = json.loads(manifests[5].read_text())
+    for place, text in enumerate(
+        ["{", "[]", "", json.dumps({**good, "parts": 7}), json.dumps({**good, "duration": "x"})]
+    ):
+        manifests[place if place < 3 else place + 2].write_text(text)
+    ls = lab("cache", "ls", "--storage", shared, "--json")
+    assert ls.code == 0 and len(json.loads(ls.out)["results"]) == 12
+    assert lab("cache", "verify", "--storage", shared).code == 1
+    assert lab("cache", "verify", "--storage", shared, "--repair").code == 0
+    assert lab("cache", "verify", "--storage", shared).code == 0
+    done = lab("run", "trap.py:parts", "--storage", shared, "--show", "none")
+    assert done.code == 0 and "5 succeeded" in done.err
+
+
 def test_each_trapped_entry_is_shown(trapped: tuple[Cli, Path]) -> None:
     lab, trace = trapped
     for key in LocalStorage(lab.folder / "labtech_storage").present():

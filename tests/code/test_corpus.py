@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,7 +97,7 @@ def test_no_cosmetic_edit_is_noticed(bench: Bench) -> None:
     score_cosmetic(bench, COSMETIC[::4], run_each=8)
 
 
-@pytest.mark.skipif("LABTECH_WHOLE_CORPUS" not in os.environ, reason="minutes; a third of it runs above")
+@pytest.mark.long
 def test_the_whole_corpus(bench: Bench) -> None:
     score_semantic(bench, SEMANTIC)
     score_cosmetic(bench, COSMETIC, run_each=4)

@@ -93,7 +93,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("runner", ["serial", "fork"])
+@pytest.mark.parametrize("runner", ["serial", pytest.param("fork", marks=pytest.mark.long)])
 def test_the_command_is_killed_at_every_step_of_a_run(tmp_path: Path, marks: Path, runner: str, part: int) -> None:
     folder = tmp_path / "storage"
 
@@ -117,6 +117,7 @@ def test_the_command_is_killed_at_every_step_of_a_run(tmp_path: Path, marks: Pat
     assert steps > 30
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", range(PARTS))
 def test_the_command_is_killed_at_every_step_of_a_rerun_that_replaces_results(
     tmp_path: Path, done: Path, part: int

@@ -146,7 +146,10 @@ class Good:
 
 @pytest.mark.parametrize("size", [0, 300_000])
 @pytest.mark.parametrize("kind", [Bad, BadJoblib])
-@pytest.mark.parametrize("runner", ["process", "fork", "spawn", "serial", "thread"])
+@pytest.mark.parametrize(
+    "runner",
+    ["process", *(pytest.param(name, marks=pytest.mark.long) for name in ("fork", "spawn", "thread")), "serial"],
+)
 def test_a_result_that_cannot_be_kept_fails_its_task_alone(tmp_path: Path, runner: str, kind: Any, size: int) -> None:
     lab = Lab(storage=tmp_path / "storage", runner_backend=runner, max_workers=2)
     leaving = ["leaves"] if runner in ("process", "fork", "spawn") else []

@@ -132,6 +132,7 @@ def killed_at(number: int, action: Callable[[], None], folder: Path) -> bool:
     return os.WIFSIGNALED(status)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
 def test_a_kill_at_any_step_harms_nothing(tmp_path: Path, step: Callable[[FsspecStorage], None]) -> None:

@@ -83,6 +83,12 @@ def test_a_short_key_is_refused() -> None:
         Trust.from_environment({VARIABLE: "short"})
 
 
+@pytest.mark.parametrize("text", ["", " ", ",", " , "])
+def test_a_variable_without_a_key_is_refused_a_missing_secret_must_not_turn_signing_off(text: str) -> None:
+    with pytest.raises(ConfigError, match="holds no key"):
+        Trust.from_environment({VARIABLE: text})
+
+
 @pytest.mark.parametrize("runner", ["serial", "fork", "spawn"])
 @pytest.mark.parametrize("size", [10, 300_000])
 def test_a_lab_signs_and_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runner: str, size: int) -> None:

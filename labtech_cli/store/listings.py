@@ -1,0 +1,97 @@
+"""The listings of a local storage, as queries. Whatever is in a row, a listing tells of it and goes on.
+
+A row that labtech did not write (a number that is text, a name that is no text) is *unsound*: it counts
+as no result, and is listed as one that cannot be read, so that it is seen and can be removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+from labtech_cli.store.database import Database
+from labtech_cli.store.records import Row, Timings, TypeStats, unreadable_row
+
+DESCRIBED = (
+    "typeof(key) = 'text' AND key NOT GLOB '*[^0-9A-Za-z-]*' AND typeof(type) = 'text' "
+    "AND typeof(params) = 'text' AND typeof(duration) = 'real' "
+    "AND typeof(code_version) IN ('text', 'null') AND duration BETWEEN -1e300 AND 1e300"
+)
+SOUND = (
+    f"typeof(format) = 'text' AND {DESCRIBED} AND typeof(started_at) IN ('real', 'integer') "
+    "AND started_at BETWEEN 0 AND 2e11 AND typeof(size) = 'integer'"
+)
+"""What holds of the row of a result; a row without a result has no format."""
+_COLUMNS = "key, type, code_version, params, format, started_at, duration, size, peak_memory, code, origin"
+
+
+def present(database: Database) -> dict[str, float]:
+    """See `Storage.present`."""
+    return dict(database.select(f"SELECT key, duration FROM task WHERE {SOUND}"))
+
+
+def timings(database: Database) -> Timings:
+    """See `Storage.timings`."""
+    by_key: dict[str, float] = {}
+    sums: dict[str, tuple[int, float]] = {}
+    for key, kind, duration in database.select(f"SELECT key, type, duration FROM task WHERE {DESCRIBED}"):
+        by_key[key] = duration
+        count, total = sums.get(kind, (0, 0.0))
+        sums[kind] = count + 1, total + duration
+    return Timings(by_key, {kind: total / count for kind, (count, total) in sums.items()})
+
+
+def rows(database: Database, keys: Iterable[str] | None) -> Iterator[Row]:
+    """See `Storage.rows`."""
+    names = documents(database)
+    query = f"SELECT {_COLUMNS} FROM task WHERE {SOUND}"
+    if keys is None:
+        found = database.select(f"{query} ORDER BY started_at, id")
+    else:
+        found = [row for key in keys for row in database.select(f"{query} AND key = ?", (key,))]
+    for row in found:
+        memory = row[8] if type(row[8]) is int else None
+        yield Row(*(*row[:8], memory, names.get(row[9]), names.get(row[10])))
+    if keys is None:
+        for (key,) in database.select(f"SELECT key FROM task WHERE format IS NOT NULL AND NOT ({SOUND})"):
+            yield unreadable_row(str(key))
+
+
+def described(database: Database) -> dict[str, tuple[str, str | None, str]]:
+    """See `Storage.described`."""
+    found = database.select(f"SELECT key, type, code_version, params FROM task WHERE {DESCRIBED}")
+    return {key: (kind, version, params) for key, kind, version, params in found}
+
+
+def stats(database: Database) -> list[TypeStats]:
+    """See `Storage.stats`."""
+    query = (
+        "SELECT type, count(*), sum(size), sum(duration), min(started_at), max(started_at) "
+        f"FROM task WHERE {SOUND} GROUP BY type ORDER BY type"
+    )
+    return [TypeStats(*row) for row in database.select(query)]
+
+
+def documents(database: Database) -> dict[int, str]:
+    """The digests of the documents that are kept, by number."""
+    return dict(database.select("SELECT id, digest FROM document"))
+
+
+def codes(database: Database) -> dict[tuple[str, str | None], int]:
+    """See `Storage.codes`."""
+    names = documents(database)
+    query = f"SELECT type, code, count(*) FROM task WHERE {SOUND} GROUP BY type, code"
+    return {(kind, names.get(code)): many for kind, code, many in database.select(query)}
+
+
+def produced_by(database: Database, wanted: Collection[str | None]) -> dict[str, str | None]:
+    """See `Storage.produced_by`."""
+    names = documents(database)
+    numbers: list[int | None] = [number for number, digest in names.items() if digest in wanted]
+    if None in wanted:
+        numbers.append(None)
+    found: dict[str, str | None] = {}
+    for number in numbers:
+        query = f"SELECT key FROM task WHERE {SOUND} AND code IS ?"
+        digest = None if number is None else names[number]
+        found.update({key: digest for (key,) in database.select(query, (number,))})
+    return found
