@@ -11,7 +11,7 @@ import pytest
 from runner_kit import Log, execute, make_lab
 from sample_tasks import After, Fails, Number
 
-from labtech_cli.core.events import Active, Outcome, TaskFinished, TaskOutput, TaskStarted, Warned
+from labtech_cli.core.events import Active, Event, Outcome, RunStarted, TaskFinished, TaskOutput, TaskStarted, Warned
 from labtech_cli.errors import RunnerError, StorageError
 from labtech_cli.lab import Lab
 from labtech_cli.run.loop import Rules, describe_death
@@ -181,8 +181,16 @@ def test_an_input_that_was_removed_meanwhile_fails_the_task_that_needs_it(tmp_pa
     lab = make_lab(tmp_path, "serial")
     lab.run_task(Number(1), disable_progress=True)
     prepared = lab.prepare([After(Number(1)), Number(2)])
-    lab.uncache_tasks([Number(1)])
-    log = Log()
+
+    class Removes(Log):
+        """Takes the input away as soon as the run has begun."""
+
+        def handle(self, event: Event) -> None:
+            super().handle(event)
+            if type(event) is RunStarted:
+                lab.uncache_tasks([Number(1)])
+
+    log = Removes()
     lab.execute(prepared, [log], rules=Rules(keep_going=True))
     assert "was removed meanwhile" in str(log.ended(After(Number(1))).error)
     assert log.outcomes()[Number(2)] is Outcome.SUCCEEDED
