@@ -28,6 +28,10 @@ LISTED = "SELECT (SELECT coalesce(max(id), 0) FROM task), (SELECT count(*) FROM 
 _OWNER = "SELECT id, host, pid, born, began, beat FROM owner"
 
 
+_left: set[str] = set()
+"""Owners that this process was and is no longer, also where a full disk kept it from saying so."""
+
+
 class Ledger:
     """The owners, leases and litter of a storage, as one process sees and changes them."""
 
@@ -57,6 +61,7 @@ class Ledger:
         me = self.me()
         packed = bytes.fromhex("".join(needs))
         with self._database.transaction() as database:
+            _forget(database, list(_left))
             database.execute("UPDATE owner SET needs = ? WHERE id = ?", (packed, me.id))
             self._version = _data_version(database)
             found = database.execute(LISTED).fetchone()
@@ -74,14 +79,17 @@ class Ledger:
             self.sweep()
 
     def _unregister(self, stay: bool) -> None:
-        if self._me is not None and self._pid == os.getpid():
-            with self._database.transaction() as database:
-                _forget(database, [self._me.id])
-                if stay:
-                    self._me = self._me._replace(began=time.time())
-                    database.execute("INSERT INTO owner VALUES (?,?,?,?,?,?,?)", (*self._me, b""))
-            if not stay:
-                self._me = None
+        me = self._me
+        if me is None or self._pid != os.getpid():
+            return
+        if not stay:
+            _left.add(me.id)
+            self._me = None
+        with self._database.transaction() as database:
+            _forget(database, [me.id])
+            if stay:
+                self._me = me._replace(began=time.time())
+                database.execute("INSERT INTO owner VALUES (?,?,?,?,?,?,?)", (*self._me, b""))
 
     def beat(self) -> None:
         """See `Storage.beat`."""
@@ -95,7 +103,7 @@ class Ledger:
         """The other owners that live."""
         mine = self._me.id if self._me is not None and self._pid == os.getpid() else ""
         found = [Owner(*row) for row in self._database.select(f"{_OWNER} WHERE id != ?", (mine,))]
-        return [owner for owner in found if self._watch.lives(owner)]
+        return [owner for owner in found if owner.id not in _left and self._watch.lives(owner)]
 
     def needed(self) -> set[str]:
         """See `Storage.needed`."""
@@ -153,7 +161,7 @@ class Ledger:
         owner = str(row[0])
         if owner not in lives:
             known = database.execute(f"{_OWNER} WHERE id = ?", (owner,)).fetchone()
-            lives[owner] = known is not None and self._watch.lives(Owner(*known))
+            lives[owner] = owner not in _left and known is not None and self._watch.lives(Owner(*known))
             if not lives[owner]:
                 _forget(database, [owner])
         return owner if lives[owner] else None
@@ -179,7 +187,7 @@ class Ledger:
             return
         with self._database.transaction() as database:
             owners = [Owner(*row) for row in database.execute(_OWNER)]
-            living = {owner.id for owner in owners if self._watch.lives(owner)}
+            living = {owner.id for owner in owners if owner.id not in _left and self._watch.lives(owner)}
             _forget(database, [owner.id for owner in owners if owner.id not in living])
             oldest = min([owner.began for owner in owners if owner.id in living and owner != self._me], default=None)
             folders = [
