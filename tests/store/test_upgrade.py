@@ -84,7 +84,7 @@ def test_an_older_storage_is_read_without_being_changed(old: Path) -> None:
 
 def test_an_older_storage_in_a_folder_that_cannot_be_written_to_is_read(old: Path) -> None:
     shutil.rmtree(old / "nothing", ignore_errors=True)
-    for item in [old, *old.rglob("*"), *old.parents[:3]]:
+    for item in [old, *old.rglob("*"), *(place for place in old.parents if "pytest-" in str(place))]:
         item.chmod(0o755 if item.is_dir() else 0o644)
     assert as_somebody_else(lambda: check(LocalStorage(old))) == ""
 
