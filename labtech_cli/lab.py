@@ -12,6 +12,7 @@ from typing import Any
 
 from labtech_cli.core.flat import pack
 from labtech_cli.core.graph import Graph
+from labtech_cli.core.needs import read_needs, read_seconds
 from labtech_cli.core.plan import Action, Policy, make_plan
 from labtech_cli.core.present import render
 from labtech_cli.core.task import ResultMeta, attach, is_task, is_task_type, type_of
@@ -63,6 +64,8 @@ class Lab:
       `RunnerBackend`.
     - `on_code_change`: what to do with results whose code has changed since: 'warn' (use them, and say so),
       'rerun', 'ignore' or 'error'.
+    - `retries`: how often a failed task is run again, where its type does not say; after `retry_delay` (seconds, or
+      text such as '1s'), doubled each time up to a minute. `timeout`: how long one attempt may take.
     - `notebook`: no longer needed: a notebook is recognised.
     """
 
@@ -79,6 +82,9 @@ class Lab:
         mlflow_tracking_uri: str | None = None,
         mlflow_experiment: str | None = None,
         on_code_change: str = "warn",
+        retries: int = 0,
+        retry_delay: str | float = 1.0,
+        timeout: str | float | None = None,
     ) -> None:
         if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
             raise LabError(f"max_workers must be a whole number of at least 1, not {max_workers!r}")
@@ -88,6 +94,9 @@ class Lab:
             hint = did_you_mean(str(on_code_change), CHOICES)
             raise LabError(f"on_code_change cannot be {on_code_change!r}", hint=hint)
         self.on_code_change = on_code_change
+        given = read_needs("Lab", {"retries": retries, "timeout": timeout})
+        self.retries, self.timeout = given.retries or 0, given.timeout
+        self.retry_delay = read_seconds("Lab", "retry_delay", retry_delay)
         self.storage = open_storage(storage)
         self.trust = Trust.from_environment()
         self.continue_on_failure = continue_on_failure
@@ -132,7 +141,7 @@ class Lab:
 
             readers.append(make_progress("plain" if disable_top else "auto", sys.stderr))
         prepared = self.prepare(targets, Policy(rerun_all=bust_cache))
-        done = self.execute(prepared, readers, rules=Rules(keep_going=self.continue_on_failure))
+        done = self.execute(prepared, readers, rules=self.rules())
         if done.interrupted:
             raise RunInterrupted("the run was interrupted", exit_status=done.exit_code)
         if done.failures and not self.continue_on_failure:
@@ -172,11 +181,15 @@ class Lab:
         """Run a plan. Failures of tasks are in what is returned, not raised."""
         refuse_in_worker("run a Lab")
         fan_out = FanOut(list(reporters))
-        run = Session(self, prepared, fan_out, rules or Rules(self.continue_on_failure), tuple(names))
+        run = Session(self, prepared, fan_out, rules or self.rules(), tuple(names))
         try:
             return run.execute(zygote)
         finally:
             fan_out.close()
+
+    def rules(self, max_failures: int | None = None) -> Rules:
+        """What this lab does when tasks fail."""
+        return Rules(self.continue_on_failure, max_failures, self.retries, self.retry_delay, self.timeout)
 
     # -- the cache --------------------------------------------------------------------------------
 
@@ -274,6 +287,9 @@ def lab_arguments(config: Any) -> dict[str, Any]:
         "mlflow_tracking_uri": config["mlflow.tracking_uri"],
         "mlflow_experiment": config["mlflow.experiment"],
         "on_code_change": config["lab.on_code_change"],
+        "retries": config["lab.retries"],
+        "retry_delay": config["lab.retry_delay"],
+        "timeout": config["lab.timeout"],
     }
 
 

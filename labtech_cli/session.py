@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from labtech_cli.core.demands import demands
 from labtech_cli.core.events import Event, Outcome, RunFinished, RunStarted, TaskFinished, Warned
 from labtech_cli.core.plan import Action, Plan, Policy, Why, longest_paths, make_plan
 from labtech_cli.core.present import render
@@ -144,6 +145,8 @@ class Session:
                     )
                     loop = self._loop(runs, runner, shelf, interrupts, tracking)
                     loop.teller.counts.add(Outcome.LOADED, len(loaded))
+                    if loop.timeouts and not runner.ends_tasks:
+                        loop.teller.warn(f"the runner {self._runner_name()!r} cannot end tasks: no timeout holds")
                     loop.run()
             except BaseException:
                 if tracking is not None:
@@ -173,6 +176,7 @@ class Session:
             Teller(self.run_id, plan.graph, sinks),
             self.rules,
             interrupts,
+            runs,
             bytearray([why in (Why.RERUN, Why.RERUN_TARGET, Why.CODE_CHANGED) for why in plan.whys]),
             self._made,
             self.lab.trust,
@@ -254,16 +258,7 @@ class Session:
     def _schedule(self, runs: bytearray) -> Schedule:
         graph = self.prepared.plan.graph
         priority = longest_paths(graph, runs, self.prepared.seconds.__getitem__)
-        groups: dict[int, int] = {}
-        limits: dict[int, int] = {}
-        seen: dict[type, int] = {}
-        if any(kind.__labtech__.max_parallel for kind in {type(task) for task in graph.tasks}):
-            for number, task in enumerate(graph.tasks):
-                most = type(task).__labtech__.max_parallel
-                if most is not None and runs[number]:
-                    group = seen.setdefault(type(task), len(seen))
-                    groups[number], limits[group] = group, most
-        return Schedule(graph, runs, priority, groups, limits)
+        return Schedule(graph, runs, priority, demands(graph, runs))
 
     def _track(self, plan: Plan) -> tuple[Tracking | None, Any]:
         tracked = any(type(plan.graph.tasks[n]).__labtech__.mlflow_run for n in plan.numbers(Action.RUN))
@@ -285,9 +280,11 @@ class Session:
                 label = type(task).__labtech__.label
                 tally[label] = tally.get(label, 0) + 1
         wall = self.prepared.estimate(self.lab.workers)[0] if self.prepared.known and run else None
-        runner = self.lab.runner if isinstance(self.lab.runner, str) else getattr(self.lab.runner, "name", "custom")
         names = self.names or tuple(render(plan.graph.tasks[number], 60) for number in plan.graph.targets[:5])
-        self._emit(RunStarted(self.run_id, time.time(), names, self.lab.workers, runner, run, load, wall))
+        self._emit(RunStarted(self.run_id, time.time(), names, self.lab.workers, self._runner_name(), run, load, wall))
+
+    def _runner_name(self) -> str:
+        return self.lab.runner if isinstance(self.lab.runner, str) else getattr(self.lab.runner, "name", "custom")
 
     def _emit(self, event: Event) -> None:
         self.fan_out.handle(event)

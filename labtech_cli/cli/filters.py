@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labtech_cli.cli.catalogue import MISSING, Catalogue, short
+from labtech_cli.core.units import DURATIONS, SIZES, to_bytes, to_seconds
 from labtech_cli.errors import ConfigError, did_you_mean
 from labtech_cli.store.records import Row
 
@@ -25,7 +26,6 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 @dataclass(slots=True)
@@ -83,19 +83,19 @@ def is_key(text: str) -> bool:
 
 
 def seconds_of(text: str, option: str) -> float:
-    """A duration such as `90s`, `15m`, `2h`, `7d` in seconds."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", text)
-    if found is None or found[2] not in _UNITS:
-        raise ConfigError(f"{option} '{text}' is not a duration", hint="write for example 90s, 15m, 2h or 7d")
-    return float(found[1]) * _UNITS[found[2]]
+    """The value of an option that takes a duration, in seconds."""
+    try:
+        return to_seconds(text)
+    except ValueError:
+        raise ConfigError(f"{option} '{text}' is not a duration", hint=DURATIONS) from None
 
 
 def bytes_of(text: str, option: str) -> int:
-    """A size such as `500MB`, `10GB`, `1.5TiB` in bytes; powers of 1000, with an i of 1024."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([kmgtp]?)(i?)b?)\s*", text.lower())
-    if found is None or (found[3] and not found[2]):
-        raise ConfigError(f"{option} '{text}' is not a size", hint="write for example 500MB, 10GB or 1.5TiB")
-    return int(float(found[1]) * (1024 if found[3] else 1000) ** " kmgtp".index(found[2] or " "))
+    """The value of an option that takes a size, in bytes."""
+    try:
+        return to_bytes(text)
+    except ValueError:
+        raise ConfigError(f"{option} '{text}' is not a size", hint=SIZES) from None
 
 
 def _value(text: str) -> Any:

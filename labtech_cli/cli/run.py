@@ -48,6 +48,12 @@ def run(
     max_failures: Annotated[
         int | None, typer.Option("--max-failures", metavar="N", min=1, help="Start nothing new after N failures.")
     ] = None,
+    retries: Annotated[
+        int | None, typer.Option("--retries", metavar="N", min=0, help="Run failed tasks again, up to N times.")
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="DURATION", help="End tasks that take longer: 90s, 2h.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only show the plan.")] = False,
     rerun: Annotated[bool, typer.Option("--rerun", "-B", help="Ignore cached results, for all tasks.")] = False,
     rerun_targets: Annotated[
@@ -80,7 +86,8 @@ def run(
     _check("--progress", progress, PROGRESS)
     _check("--show", show, SHOW)
     part = read_shard(shard)
-    resolved = read_config(config, profile, storage, sets, workers=workers, runner=runner, keep_going=keep_going)
+    flags = {"workers": workers, "runner": runner, "keep_going": keep_going, "retries": retries, "timeout": timeout}
+    resolved = read_config(config, profile, storage, sets, **flags)
     if dry_run:
         from labtech_cli.cli.plan import show_plan
 
@@ -91,7 +98,6 @@ def run(
         found = find_targets(targets, resolved, param, grid)
         from labtech_cli.cli.reporters import Readers, rerun_command
         from labtech_cli.core.plan import Policy
-        from labtech_cli.run.loop import Rules
 
         lab = make_lab(resolved, found)
         found, prepared = prepare(lab, found, Policy(rerun, rerun_targets, rerun_stale), part)
@@ -105,7 +111,7 @@ def run(
         done = lab.execute(
             prepared,
             reporters,
-            rules=Rules(lab.continue_on_failure, max_failures),
+            rules=lab.rules(max_failures),
             names=found.names,
             zygote=zygote,
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, dataclass_transform, overload
 
 from labtech_cli.core import key as keys
+from labtech_cli.core.needs import METHOD, Needs, read_needs
 from labtech_cli.core.task import DEFAULT_CACHE, Task, TaskType
 from labtech_cli.errors import TaskError, did_you_mean
 from labtech_cli.names import canonical_module
@@ -37,6 +38,11 @@ def task(
     code_version: str | None = None,
     max_parallel: int | None = None,
     mlflow_run: bool = False,
+    cpus: float | None = None,
+    memory: str | int | None = None,
+    gpus: int | None = None,
+    retries: int | None = None,
+    timeout: str | float | None = None,
 ) -> Callable[[C], C]: ...
 @dataclass_transform(frozen_default=True, eq_default=True, order_default=True, field_specifiers=(dataclasses.field,))
 def task(cls: Any = None, /, **options: Any) -> Any:
@@ -46,6 +52,9 @@ def task(cls: Any = None, /, **options: Any) -> Any:
     - `code_version`: change it when the code changed so that old results no longer count.
     - `max_parallel`: how many tasks of this type may run at a time.
     - `mlflow_run`: record each execution as one MLflow run.
+    - `cpus`, `memory` (bytes, or a size such as `'4GB'`), `gpus`: what one task needs; no more tasks run at a time than
+      the machine has room for. A method `resources(self)` may compute these, and the next two, from the parameters.
+    - `retries`: how often a failed task is run again; `timeout` (seconds, or `'2h'`): how long an attempt may take.
 
     Raises `TaskError` for a class that cannot be a task type.
     """
@@ -63,12 +72,13 @@ def _make_type(
     code_version: str | None = None,
     max_parallel: int | None = None,
     mlflow_run: bool = False,
-    **unknown: Any,
+    **others: Any,
 ) -> Any:
     where = f"task type '{getattr(cls, '__qualname__', cls)}'"
-    known = ("cache", "code_version", "max_parallel", "mlflow_run")
-    for name in unknown:
-        raise TaskError(f"{where}: @task has no option '{name}'", hint=did_you_mean(name, known))
+    known = ("cache", "code_version", "max_parallel", "mlflow_run", *Needs._fields)
+    for name in others:
+        if name not in known:
+            raise TaskError(f"{where}: @task has no option '{name}'", hint=did_you_mean(name, known))
     _check_class(cls, where)
     _check_options(where, cache, code_version, max_parallel, mlflow_run)
     for name in _API:
@@ -96,6 +106,8 @@ def _make_type(
         prefix=keys.type_prefix(name, code_version),
         post_init=callable(getattr(cls, "post_init", None)),
         keeps_nothing=cache is None or bool(getattr(cache, "keeps_nothing", False)),
+        needs=read_needs(where, others),
+        computes_needs=METHOD not in parameters and callable(getattr(cls, METHOD, None)),
     )
     return cls
 

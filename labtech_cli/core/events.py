@@ -33,6 +33,8 @@ class Failure:
     """Trimmed to the user's own code; empty where there was no exception."""
     output: str = ""
     """The last lines the task wrote."""
+    final: bool = False
+    """Whether another attempt could not help: the result cannot be saved, or an input is gone."""
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}" if self.message else self.kind
@@ -62,6 +64,22 @@ class TaskStarted:
     task: Any
     attempt: int
     worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRetried:
+    """An attempt of a task failed, and another follows."""
+
+    run_id: str
+    time: float
+    task: Any
+    attempt: int
+    """The one that failed; 1 is the first."""
+    error: Failure
+    delay_seconds: float
+    """How long the next attempt waits."""
+    duration_seconds: float | None = None
+    peak_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +142,7 @@ class Active:
     pid: int | None = None
 
 
-Event: TypeAlias = RunStarted | TaskStarted | TaskOutput | TaskFinished | Warned | RunFinished
+Event: TypeAlias = RunStarted | TaskStarted | TaskRetried | TaskOutput | TaskFinished | Warned | RunFinished
 SCHEMA = "labtech.event/1"
 
 

@@ -1,18 +1,33 @@
 """What may start now: numbers in, numbers out, nothing else.
 
-Ready tasks wait in heaps, the longest remaining path first, then in the order of the graph. Tasks of
-a limited type wait in a heap of their own type, so a full limit is skipped in one comparison instead
-of being scanned past.
+Ready tasks wait in heaps, the longest remaining path first, then in the order of the graph. Tasks
+that take part of something scarce wait in a heap of their own group (all that take the same), so
+where there is no room for a group it is skipped in one comparison instead of being scanned past.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
 from labtech_cli.core.graph import Graph
 
 _FREE = -1
+Heap = list[tuple[float, int]]
+
+
+@dataclass(slots=True)
+class Demands:
+    """What tasks take while they run, of what there is.
+
+    `groups` gives the group of a number (absent: it takes nothing scarce); `takes` what a task of a group takes, as
+    (kind, amount); `totals` how much there is of a kind. One that takes more than there is runs when nothing else does.
+    """
+
+    groups: Mapping[int, int] = field(default_factory=dict)
+    takes: Sequence[Sequence[tuple[int, float]]] = ()
+    totals: Sequence[float] = ()
 
 
 class Schedule:
@@ -20,8 +35,6 @@ class Schedule:
 
     - `runs`: marks the tasks that are to run; all other dependencies count as available.
     - `priority`: larger starts earlier, by number.
-    - `limits`: for a group of tasks, how many of it may run at a time; `groups` gives the group of
-      each number (absent: unlimited).
     """
 
     def __init__(
@@ -29,17 +42,23 @@ class Schedule:
         graph: Graph,
         runs: Sequence[bool] | bytearray,
         priority: Sequence[float],
-        groups: Mapping[int, int] | None = None,
-        limits: Mapping[int, int] | None = None,
+        demands: Demands | None = None,
     ) -> None:
+        demands = demands or Demands()
         self._priority = priority
-        self._groups = groups or {}
-        self._room = dict(limits or {})
+        self._groups = demands.groups
+        self._room = list(demands.totals)
+        self._takes = [
+            tuple([(kind, min(amount, self._room[kind])) for kind, amount in takes]) for takes in demands.takes
+        ]
         self._dependents = graph.dependents(runs)
         self._missing = [sum(1 for dep in deps if runs[dep]) if deps else 0 for deps in graph.deps]
         self._runs = runs
-        self._free: list[tuple[float, int]] = []
-        self._limited: dict[int, list[tuple[float, int]]] = {group: [] for group in self._room}
+        self._free: Heap = []
+        self._limited: list[Heap] = [[] for _ in self._takes]
+        self._alone: Heap = []
+        self._lonely: set[int] = set()  # those that run while nothing else does
+        self._solo: int | None = None  # the one of them that runs now
         self._ready_count = 0
         self._open = bytearray(runs)  # 1: not ended yet
         self._taken = bytearray(len(graph))  # 1: counts as running
@@ -48,24 +67,20 @@ class Schedule:
         self._deps = graph.deps
         self.remaining = sum(self._open)
         self.running = 0
-        self._parked: list[int] = []
         self.stopped = False
-        ready = [number for number in range(len(graph)) if runs[number] and not self._missing[number]]
-        self._fill(ready)
+        self._fill([number for number in range(len(graph)) if runs[number] and not self._missing[number]])
 
     def _fill(self, ready: Iterable[int]) -> None:
         for number in ready:
-            heap = self._heap(number)
-            heap.append((-self._priority[number], number))
+            self._heap(number).append((-self._priority[number], number))
             self._ready_count += 1
-        heapify(self._free)
-        for heap in self._limited.values():
+        for heap in (self._free, *self._limited):
             heapify(heap)
 
-    def _heap(self, number: int) -> list[tuple[float, int]]:
-        if not self._groups:
-            return self._free
-        group = self._groups.get(number, _FREE)
+    def _heap(self, number: int) -> Heap:
+        if self._lonely and number in self._lonely:
+            return self._alone
+        group = self._groups.get(number, _FREE) if self._groups else _FREE
         return self._free if group == _FREE else self._limited[group]
 
     @property
@@ -75,20 +90,27 @@ class Schedule:
 
     def take(self) -> int | None:
         """The most urgent task that may start now, which then counts as running; None if there is none."""
-        if self.stopped or not self._ready_count:
+        if self.stopped or not self._ready_count or self._solo is not None:
             return None
-        best, room = self._free, _FREE
-        for group, heap in self._limited.items():
-            if heap and self._room[group] > 0 and (not best or heap[0] < best[0]):
-                best, room = heap, group
+        best, group = self._free, _FREE
+        for place, heap in enumerate(self._limited):
+            if heap and (not best or heap[0] < best[0]) and self._fits(place):
+                best, group = heap, place
         if not best:
-            return None
-        if room != _FREE:
-            self._room[room] -= 1
+            if self.running or not self._alone:
+                return None
+            best = self._alone
+            self._solo = best[0][1]
+        elif group != _FREE:
+            for kind, amount in self._takes[group]:
+                self._room[kind] -= amount
         self._ready_count -= 1
         number = heappop(best)[1]
         self._start(number)
         return number
+
+    def _fits(self, group: int) -> bool:
+        return all([self._room[kind] >= amount for kind, amount in self._takes[group]])
 
     def followers(self) -> Iterator[tuple[int, list[int]]]:
         """Tasks that wait for running ones alone, and those they wait for, each offered once.
@@ -107,28 +129,23 @@ class Schedule:
 
     def put_back(self, number: int) -> None:
         """A task that was taken did not start after all: it is ready again, once its dependencies are."""
-        if not self._open[number]:
-            return  # it is lost meanwhile: a task it was to follow failed
-        self._leave(number)
-        if not self._missing[number]:
-            self._push(number)
+        if self._open[number]:  # else it is lost meanwhile: a task it was to follow failed
+            self._leave(number)
+            self.resume([number])
 
-    def park(self, number: int) -> None:
-        """A task that was taken waits for somebody else to compute it: it is not offered until `unpark`."""
+    def hold(self, number: int) -> None:
+        """A task that was taken waits for something outside: it is not offered until `resume`."""
         self._leave(number)
-        self._parked.append(number)
 
-    def unpark(self) -> None:
-        """What was parked may be taken again."""
-        parked, self._parked = self._parked, []
-        for number in parked:
-            if self._open[number]:
+    def resume(self, numbers: Iterable[int]) -> None:
+        """What was held may be taken again, once its dependencies are there."""
+        for number in numbers:
+            if self._open[number] and not self._missing[number]:
                 self._push(number)
 
-    @property
-    def parked(self) -> int:
-        """How many tasks wait for somebody else."""
-        return len(self._parked)
+    def isolate(self, number: int) -> None:
+        """From now on this task, which is held or running, runs only while nothing else does."""
+        self._lonely.add(number)
 
     def is_open(self, number: int) -> bool:
         """Whether a task has not ended."""
@@ -147,21 +164,19 @@ class Schedule:
         return ready
 
     def failed(self, number: int) -> list[int]:
-        """A running task failed; the tasks that can now never run, in the order of the graph."""
-        self._leave(number)
-        self._end(number)
-        lost: set[int] = set()
+        """A task that runs or is held failed; the tasks that can now never run, in the order of the graph."""
+        lost = {number}
         stack = [number]
         while stack:
             for dependent in self._dependents[stack.pop()]:
                 if self._open[dependent] and dependent not in lost:
                     lost.add(dependent)
                     stack.append(dependent)
-        for dependent in lost:
-            if self._taken[dependent]:
-                self._leave(dependent)
-            self._end(dependent)
-        return sorted(lost)
+        for each in lost:
+            if self._taken[each]:
+                self._leave(each)
+            self._end(each)
+        return sorted(lost - {number})
 
     def stop(self) -> None:
         """Start nothing more; what runs may end."""
@@ -184,9 +199,13 @@ class Schedule:
         self._taken[number] = 0
         for dependent in self._dependents[number]:
             self._flying[dependent] -= 1
+        if number == self._solo:
+            self._solo = None
+            return
         group = self._groups.get(number, _FREE) if self._groups else _FREE
         if group != _FREE:
-            self._room[group] += 1
+            for kind, amount in self._takes[group]:
+                self._room[kind] += amount
 
     def _end(self, number: int) -> None:
         self._open[number] = 0

@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar, cast
 from labtech_cli.core import key as keys
 from labtech_cli.core import order
 from labtech_cli.core.flat import pack, unpack
+from labtech_cli.core.needs import NOTHING, Needs
 from labtech_cli.core.present import render
 from labtech_cli.errors import TaskError
 
@@ -69,6 +70,10 @@ class TaskType:
     post_init: bool
     keeps_nothing: bool
     """Whether results of this type are never kept beyond a run (`cache=None` or `NullCache()`)."""
+    needs: Needs = NOTHING
+    """What each task of this type needs of the machine, where it does not say otherwise."""
+    computes_needs: bool = False
+    """Whether tasks say themselves what they need (`needs_of`)."""
 
 
 class Task(Generic[R]):

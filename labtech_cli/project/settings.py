@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labtech_cli.core.units import DURATIONS, to_seconds
 from labtech_cli.errors import did_you_mean
 
 RUNNERS = ("process", "spawn", "fork", "fork-per-task", "thread", "serial")
@@ -52,6 +53,17 @@ def at_least(least: int) -> Convert:
         return value
 
     return convert
+
+
+def duration(value: str, base: Path) -> str:
+    """A text such as "2h"; it stays text."""
+    try:
+        seconds = to_seconds(value)
+    except ValueError:
+        raise Refused(DURATIONS) from None
+    if not seconds:
+        raise Refused(DURATIONS)
+    return value
 
 
 def storage(value: str, base: Path) -> str:
@@ -163,6 +175,9 @@ SETTINGS = (
     Setting("lab.workers", int, "a whole number, at least 1", None, at_least(1)),
     Setting("lab.runner", str, "a runner or 'package.module:attribute'", "process", text, known_runner),
     Setting("lab.keep_going", bool, "true or false", False),
+    Setting("lab.retries", int, "a whole number, at least 0", 0, at_least(0)),
+    Setting("lab.retry_delay", str, "a duration such as '1s'", "1s", duration),
+    Setting("lab.timeout", str, "a duration such as '2h'", None, duration),
     Setting("lab.on_code_change", str, "warn, rerun, ignore or error", "warn", one_of(*ON_CODE_CHANGE)),
     Setting("mlflow.tracking_uri", str, "the URI of an MLflow tracking server or database", None, tracking_uri),
     Setting("mlflow.experiment", str, "the name of an MLflow experiment", None, text),

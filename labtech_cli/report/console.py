@@ -10,11 +10,21 @@ from rich.live import Live
 from rich.segment import Segment, Segments
 from rich.style import Style
 
-from labtech_cli.core.events import Active, Event, Outcome, RunFinished, TaskFinished, TaskOutput, TaskStarted, Warned
+from labtech_cli.core.events import (
+    Active,
+    Event,
+    Outcome,
+    RunFinished,
+    TaskFinished,
+    TaskOutput,
+    TaskRetried,
+    TaskStarted,
+    Warned,
+)
 from labtech_cli.report import words
 from labtech_cli.report.base import Reporter
 from labtech_cli.report.frame import cut, frame, oldest, room
-from labtech_cli.report.summary import LogCommand, Tally, ending, failure_line, warning_lines
+from labtech_cli.report.summary import LogCommand, Tally, ending, failure_line, retry_line, warning_lines
 from labtech_cli.report.usage import Usage, Use
 
 SETTLED = 0.5  # seconds a task runs before its use of the machine is worth a look
@@ -49,7 +59,7 @@ class LiveReporter(Reporter):
         )
         self._tally = Tally()
         self._usage = Usage()
-        self._above: list[TaskOutput | TaskFinished | Warned] = []  # to be printed at the next tick
+        self._above: list[TaskOutput | TaskFinished | TaskRetried | Warned] = []  # to be printed at the next tick
         self._ended = False
 
     def handle(self, event: Event) -> None:
@@ -58,7 +68,7 @@ class LiveReporter(Reporter):
         if kind is TaskFinished:
             if event.outcome is Outcome.FAILED:  # type: ignore[union-attr]
                 self._above.append(event)  # type: ignore[arg-type]
-        elif isinstance(event, TaskOutput | Warned):
+        elif isinstance(event, TaskOutput | TaskRetried | Warned):
             self._above.append(event)
         elif kind is RunFinished:
             self._end()
@@ -112,12 +122,12 @@ class LiveReporter(Reporter):
         self._console.print(Segments(segments), soft_wrap=True, end="")
 
 
-def _pieces(event: TaskOutput | TaskFinished | Warned, width: int) -> list[_Piece]:
+def _pieces(event: TaskOutput | TaskFinished | TaskRetried | Warned, width: int) -> list[_Piece]:
     limit = min(words.LABEL, max(20, width // 3))
     if isinstance(event, TaskOutput):
         prefix = f"{words.label(event.task, limit)} │ "
         return [(prefix, line, "") for line in words.lines(event.text)]
-    if isinstance(event, TaskFinished):
-        text, style = failure_line(event, limit)
+    if isinstance(event, TaskFinished | TaskRetried):
+        text, style = failure_line(event, limit) if isinstance(event, TaskFinished) else retry_line(event, limit)
         return [("", cut(text, width).rstrip(), style)]
     return [("", *line) for line in warning_lines(event)]

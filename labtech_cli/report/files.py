@@ -19,6 +19,7 @@ from labtech_cli.core.events import (
     RunStarted,
     TaskFinished,
     TaskOutput,
+    TaskRetried,
     TaskStarted,
     Warned,
 )
@@ -147,6 +148,19 @@ def _task_started(event: TaskStarted) -> dict[str, Any]:
     }
 
 
+def _task_retried(event: TaskRetried) -> dict[str, Any]:
+    return {
+        "key": event.task.cache_key,
+        "type": type(event.task).__labtech__.label,
+        "params": params_json(event.task),
+        "attempt": event.attempt,
+        "error": _failure(event.error),
+        "delay_seconds": event.delay_seconds,
+        "duration_seconds": event.duration_seconds,
+        "peak_memory_bytes": event.peak_memory_bytes,
+    }
+
+
 def _task_output(event: TaskOutput) -> dict[str, Any]:
     return {"key": event.task.cache_key, "type": type(event.task).__labtech__.label, "text": event.text}
 
@@ -193,6 +207,7 @@ def _run_finished(event: RunFinished) -> dict[str, Any]:
 _FORMS: dict[type, tuple[str, Callable[[Any], dict[str, Any]]]] = {
     RunStarted: ("run_started", _run_started),
     TaskStarted: ("task_started", _task_started),
+    TaskRetried: ("task_retried", _task_retried),
     TaskOutput: ("task_output", _task_output),
     TaskFinished: ("task_finished", _task_finished),
     Warned: ("warning", _warned),

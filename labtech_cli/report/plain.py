@@ -13,12 +13,13 @@ from labtech_cli.core.events import (
     RunStarted,
     TaskFinished,
     TaskOutput,
+    TaskRetried,
     TaskStarted,
     Warned,
 )
 from labtech_cli.report import words
 from labtech_cli.report.base import Reporter
-from labtech_cli.report.summary import Line, LogCommand, Tally, ending, failure_line, warning_lines
+from labtech_cli.report.summary import Line, LogCommand, Tally, ending, failure_line, retry_line, warning_lines
 
 MANY_TASKS = 200  # above this, no line per succeeded task
 HEARTBEAT = 30.0  # seconds between signs of life, at least
@@ -111,6 +112,8 @@ class PlainReporter(QuietReporter):
         if type(event) is TaskFinished:
             self._tally.add(event)
             self._task_finished(event)
+        elif isinstance(event, TaskRetried):
+            self._writer.write([retry_line(event)])
         elif isinstance(event, TaskOutput):
             name = words.label(event.task)
             self._writer.write([(f"{name} | {line}", "") for line in words.lines(event.text)])

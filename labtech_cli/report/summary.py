@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from labtech_cli.core.events import Event, Outcome, RunFinished, RunStarted, TaskFinished, Warned
+from labtech_cli.core.events import Event, Outcome, RunFinished, RunStarted, TaskFinished, TaskRetried, Warned
 from labtech_cli.report import words
 
 MOST_FAILURES = 50  # told in full; the others are counted
@@ -147,6 +147,13 @@ def failure_line(event: TaskFinished, limit: int = words.LABEL) -> Line:
     error = f": {words.one_line(str(event.error))}" if event.error is not None else ""
     again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
     return f"failed {words.label(event.task, limit)}{again}{error}", "red"
+
+
+def retry_line(event: TaskRetried, limit: int = words.LABEL) -> Line:
+    """A failed attempt that another follows, in one line."""
+    wait = f" in {words.duration(event.delay_seconds)}" if event.delay_seconds >= 0.1 else ""
+    error = words.one_line(str(event.error))
+    return f"retrying {words.label(event.task, limit)}{wait}: attempt {event.attempt} failed: {error}", "yellow"
 
 
 def warning_lines(event: Warned) -> list[Line]:

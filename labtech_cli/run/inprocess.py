@@ -15,6 +15,7 @@ from labtech_cli.run import worker
 from labtech_cli.run.capture import FileCapture, ThreadStream, logging_to_stderr
 from labtech_cli.run.context import Context
 from labtech_cli.run.runner import Note, Output, Report, Runner, Setting, Work
+from labtech_cli.run.timeouts import alarm, can_alarm
 from labtech_cli.run.worker import Desk, Outcome, Tracker, execute
 
 
@@ -32,6 +33,7 @@ class SerialRunner(Runner):
         self._notes: list[Report] = []
         self._desk = _desk(setting, lambda number, value: self._notes.append(Note(number, value)))
         self._queued: list[Work] = []
+        self.ends_tasks = can_alarm()
         self._capture = FileCapture()
 
     def room(self) -> int:
@@ -48,7 +50,7 @@ class SerialRunner(Runner):
         inputs = {self._graph.tasks[number]._labtech_key: given for number, given in work.inputs.items()}
         self._capture.begin()
         try:
-            with logging_to_stderr():
+            with logging_to_stderr(), alarm(work.timeout):
                 outcome = execute(task, work.number, work.attempt, inputs, self._desk)
         finally:
             self._capture.end()

@@ -6,7 +6,6 @@ before it is said to be done: no delay when little happens, large groups when mu
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,10 +16,13 @@ from labtech_cli.core.graph import Graph
 from labtech_cli.core.schedule import Schedule
 from labtech_cli.errors import LabtechError
 from labtech_cli.run.claims import Claims
+from labtech_cli.run.deaths import describe_death
 from labtech_cli.run.interrupts import Interrupts
+from labtech_cli.run.retries import Retries
 from labtech_cli.run.runner import Died, Note, Output, Report, Returned, Runner, Work
 from labtech_cli.run.shelf import Shelf
 from labtech_cli.run.teller import Teller
+from labtech_cli.run.timeouts import Timeouts
 from labtech_cli.run.worker import Input
 from labtech_cli.run.worker import Outcome as Ended
 from labtech_cli.store.owners import BEAT_SECONDS
@@ -38,6 +40,12 @@ class Rules:
 
     keep_going: bool = False
     max_failures: int | None = None
+    retries: int = 0
+    """Further attempts of a task whose type does not say how many."""
+    retry_delay: float = 1.0
+    """Seconds before the second attempt, doubled before each further one."""
+    timeout: float | None = None
+    """Seconds that one attempt may take, where the type does not say."""
 
 
 @dataclass(slots=True)
@@ -52,6 +60,8 @@ class Loop:
     teller: Teller
     rules: Rules
     interrupts: Interrupts
+    runs: bytearray
+    """1 for each task that is to run, by number."""
     replaces: bytearray
     """1 for each task that runs though it had a result, by number."""
     made: Callable[[int], tuple[str | None, str | None]]
@@ -61,6 +71,9 @@ class Loop:
     done_well: bytearray = field(init=False)
     """1 for each task that succeeded, by number."""
     claims: Claims = field(init=False)
+    retries: Retries = field(init=False)
+    timeouts: Timeouts = field(init=False)
+    _parked: list[int] = field(default_factory=list)  # tasks that another run computes
     _told: bool = False
     _look_again: float = 0.0
     _beaten: float = field(default_factory=time.monotonic)
@@ -70,6 +83,8 @@ class Loop:
     def __post_init__(self) -> None:
         self.done_well = bytearray(len(self.graph))
         self.claims = Claims(self.graph, self.storage, self.replaces)
+        self.retries = Retries(self.graph, self.rules.retries, self.rules.retry_delay)
+        self.timeouts = Timeouts(self.graph, self.runs, self.rules.timeout)
 
     def run(self) -> None:
         """Until nothing runs and nothing more can start. Then every task has had its last event."""
@@ -77,18 +92,25 @@ class Loop:
             if self._obey():
                 break
             self._fill()
-            if self.schedule.parked and not self.schedule.running:
-                time.sleep(_IDLE_SECONDS / 4)  # nothing to do but to wait for another run
-            reports = self.runner.wait(self._timeout())
+            if not self.schedule.running:  # nothing to do but to wait for another run, or for the next attempt
+                time.sleep(min(_IDLE_SECONDS / 4, self._until_due()))
+            reports = self.runner.wait(min(self._interval(), self._until_due()))
             if reports:
                 self._take(reports)
             self._clock()
+        for number, failure in self.retries.give_up():
+            self._lose(number, failure, None)
         for number in self.schedule.unfinished():
             self.teller.end(number, Outcome.CANCELLED)
 
-    def _timeout(self) -> float:
+    def _interval(self) -> float:
         interval = self.teller.sinks.interval
         return _IDLE_SECONDS if interval is None else min(interval, _IDLE_SECONDS)
+
+    def _until_due(self) -> float:
+        """Seconds until a task that failed may be tried again."""
+        due = self.retries.next_due()
+        return _IDLE_SECONDS if due is None else max(0.0, due - time.monotonic())
 
     def _obey(self) -> bool:
         """Do what interrupts ask for; whether to leave what still runs behind."""
@@ -107,8 +129,10 @@ class Loop:
 
     def _fill(self) -> None:
         began = time.monotonic()
-        if self.schedule.parked and began >= self._look_again:
-            self.schedule.unpark()
+        if self._parked and began >= self._look_again:
+            parked, self._parked = self._parked, []
+            self.schedule.resume(parked)
+        self.schedule.resume(self.retries.due(began))
         with self.storage.claiming() as claim:
             room = self.runner.room()
             while room > 0:
@@ -131,7 +155,8 @@ class Loop:
             self.done_well[number] = 1
             self.teller.end(number, Outcome.LOADED)
         elif answer is Claim.HELD:
-            self.schedule.park(number)
+            self.schedule.hold(number)
+            self._parked.append(number)
             if not self._told:
                 self._told = True
                 self.teller.warn("another run uses this storage: what it computes is waited for and loaded")
@@ -141,9 +166,10 @@ class Loop:
         try:
             inputs = self.shelf.take(number)
         except LabtechError as error:  # a result that was there when planned is gone now
-            self._fail(number, Failure(type(error).__name__, f"an input cannot be loaded: {error}"), None)
+            failure = Failure(type(error).__name__, f"an input cannot be loaded: {error}", final=True)
+            self._fail(number, failure, None)
             return False
-        self.runner.submit(Work(number, 1, inputs))
+        self.runner.submit(Work(number, self.retries.attempt(number), inputs, timeout=self.timeouts.of(number)))
         return True
 
     def _follow(self, claim: Claiming) -> None:
@@ -157,7 +183,8 @@ class Loop:
                 inputs = self.shelf.take(number, without=after)
                 self.schedule.follow(number)
                 self.claims.ask(number, claim)
-                self.runner.submit(Work(number, 1, inputs, tuple(after)))
+                attempt, timeout = self.retries.attempt(number), self.timeouts.of(number)
+                self.runner.submit(Work(number, attempt, inputs, tuple(after), timeout))
 
     def _take(self, reports: list[Report]) -> None:
         ended: list[Ended] = []
@@ -181,7 +208,8 @@ class Loop:
                     self._advance(outcome)
         for report in reports:
             if type(report) is Died:
-                self._fail(report.number, describe_death(report), None)
+                failure = self.timeouts.ended(report.number) or describe_death(report)
+                self._fail(report.number, failure, None)
 
     def _commit(self, ended: list[Ended]) -> None:
         """Save the results that arrived; on failure try each alone, so that only its own task fails."""
@@ -210,7 +238,7 @@ class Loop:
                     full = True
 
     def _not_saved(self, ended: list[Ended], outcome: Ended, error: LabtechError) -> None:
-        failure = Failure(type(error).__name__, f"the result could not be saved: {error}")
+        failure = Failure(type(error).__name__, f"the result could not be saved: {error}", final=True)
         ended[ended.index(outcome)] = outcome._replace(failure=failure, stored=None)
 
     def _record(self, outcome: Ended) -> Record:
@@ -238,6 +266,8 @@ class Loop:
     def _advance(self, outcome: Ended) -> None:
         number = outcome.number
         self.teller.begin(number, outcome.started_at)
+        if self.timeouts:
+            self.timeouts.ended(number)  # it was quicker than the signal that was to stop it
         if outcome.failure is not None:
             self._fail(number, outcome.failure, outcome)
             return
@@ -258,8 +288,20 @@ class Loop:
         self.shelf.put(number, given, in_storage=kept)
 
     def _fail(self, number: int, failure: Failure, outcome: Ended | None) -> None:
-        failure = self.failures[number] = self.teller.with_tail(number, failure)
+        """An attempt failed: there is another one, or the task is lost."""
         self.teller.begin(number, time.time())
+        failure = self.teller.with_tail(number, failure)
+        delay = None if self.schedule.stopped else self.retries.grant(number, failure, time.monotonic())
+        if delay is None:
+            self._lose(number, failure, outcome)
+            return
+        self.schedule.hold(number)
+        self.claims.release([number])
+        self.teller.retry(number, failure, delay, outcome)
+
+    def _lose(self, number: int, failure: Failure, outcome: Ended | None) -> None:
+        """A task failed for good, and with it all that depends on it."""
+        self.failures[number] = failure
         self.shelf.done(number)
         lost = self.schedule.failed(number)
         self.claims.release([number, *lost])
@@ -273,9 +315,12 @@ class Loop:
     def _clock(self) -> None:
         """By the clock, not by tasks: say which long tasks have started, and let reporters draw."""
         now = time.monotonic()
-        if now - self._ticked < self._timeout():
+        if now - self._ticked < self._interval():
             return
         self._ticked = now
+        if self.timeouts:
+            for number in self.timeouts.overdue(self.runner.active(), time.time()):
+                self.runner.stop(number)
         if now - self._beaten >= BEAT_SECONDS:
             self._beaten = now
             self.storage.beat()
@@ -283,14 +328,3 @@ class Loop:
             if not self.teller.has_begun(number) and time.time() - active.started > _IDLE_SECONDS / 2:
                 self.teller.begin(number, active.started, active.worker)
         self.teller.sinks.tick(time.time(), lambda: [active for _, active in self.runner.active()])
-
-
-def describe_death(report: Died) -> Failure:
-    """The end of a worker process in words."""
-    code = report.exit_code
-    if code is None:
-        return Failure("TaskDied", "its worker process ended")
-    if code < 0:
-        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        return Failure("TaskDied", f"its worker process was killed by {name}")
-    return Failure("TaskDied", f"its worker process ended with exit code {code} (the task may have called os._exit)")

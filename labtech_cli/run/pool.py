@@ -16,13 +16,11 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from labtech_cli.core.events import Active
-from labtech_cli.core.flat import pack
 from labtech_cli.errors import RunnerError
 from labtech_cli.run.board import Board
-from labtech_cli.run.handle import WorkerHandle
+from labtech_cli.run.handle import WorkerHandle, end_tree
 from labtech_cli.run.runner import Died, Note, Output, Report, Returned, Runner, Setting, Work
 from labtech_cli.run.serve import Batch, Setup
 from labtech_cli.run.starters import ForkStarter, SpawnStarter, Starter, ZygoteStarter
@@ -32,7 +30,6 @@ from labtech_cli.run.worker import Input, Outcome
 MAX_BATCH = 256
 BATCH_SECONDS = 0.02
 _PACKED_SECONDS = 0.0003  # tasks shorter than this cost less than sending them to another worker does
-HELD_BYTES = 64 << 20  # inputs a worker keeps for later tasks
 _MOST_IDLE_DEATHS = 10
 _GRACE_SECONDS = 2.0
 
@@ -138,6 +135,15 @@ class ProcessRunner(Runner):
                 found.append((number, Active(self._graph.tasks[number], worker.slot, started, worker.pid)))
         return found
 
+    ends_tasks = True
+
+    def stop(self, number: int) -> None:
+        assert self._board is not None
+        worker = self._workers.get(self._lanes.get(number, -1))
+        if worker is not None and self._board.read(worker.slot)[0] == number:
+            worker.stopped = number
+            end_tree(worker.pid)
+
     def kill(self) -> None:
         for worker in list(self._workers.values()):
             self._signal(worker, signal.SIGKILL)
@@ -194,7 +200,9 @@ class ProcessRunner(Runner):
         exit_code = self._starter.exit_code(worker.pid)
         self._let_go(worker)
         unsent = {work.number for work in worker.queued}
-        if culprit in worker.in_flight and culprit not in unsent:
+        if worker.stopped is not None and culprit != worker.stopped:
+            pass  # it ended before the signal came: what the worker began next is not to blame
+        elif culprit in worker.in_flight and culprit not in unsent:
             self._reports.append(Died(culprit, worker.pid, exit_code))
             worker.in_flight.discard(culprit)
         elif worker.in_flight - unsent:  # it died before it began any of them
@@ -263,59 +271,19 @@ class ProcessRunner(Runner):
     def _dispatch(self, worker: WorkerHandle) -> None:
         batch = Batch([], [], {}, [], [])
         for work in worker.queued:
-            self._tell(worker, work.number, batch)
+            worker.tell(self._graph, work.number, batch)
             for need, given in work.inputs.items():
                 if need not in worker.held:
                     batch.inputs[need] = given
-                    self._hold(worker, need, given)
+                    worker.hold(need, given)
                 else:
                     worker.held.move_to_end(need)
             batch.work.append((work.number, work.attempt, (*work.inputs, *work.after), bool(self._feeds[work.number])))
-        self._forget(worker, batch)
+        worker.forget(batch)
         worker.queued = []
         worker.used = True
         worker.channel.post(batch)
         self._watch(worker)
-
-    def _tell(self, worker: WorkerHandle, number: int, batch: Batch) -> None:
-        """Add the rows of a task, and of those it holds, that the worker does not know."""
-        index, wanted, stack = self._graph.index, [], [number]
-        while stack:
-            place = stack.pop()
-            if not worker.known[place]:
-                worker.known[place] = 1
-                wanted.append(place)
-                stack.extend(self._graph.deps[place])
-        for place in sorted(wanted):  # dependencies have the smaller numbers
-            item = self._graph.tasks[place]
-            cls = type(item)
-            kind = worker.types.get(cls)
-            if kind is None:
-                kind = worker.types[cls] = len(worker.types)
-                batch.types.append((cls.__labtech__.name[: -len(cls.__qualname__) - 1], cls.__qualname__))
-            values: Any = [getattr(item, name) for name in cls.__labtech__.parameters]
-            found: list[int] = []
-            if item._labtech_deps:
-                values, nested = pack(values)
-                found = [index[other._labtech_key] for other in nested]
-            batch.rows.append((place, kind, item._labtech_version, item._labtech_key, values, found))
-
-    def _hold(self, worker: WorkerHandle, number: int, given: Input) -> None:
-        size = sum([blob.size for blob in given.stored.blobs if blob.data is not None]) if given.stored else 0
-        worker.held[number] = size
-        worker.held_bytes += size
-
-    def _forget(self, worker: WorkerHandle, batch: Batch) -> None:
-        """Let the worker drop the inputs that were used least recently, within the bound."""
-        if worker.held_bytes <= HELD_BYTES and len(worker.held) <= 10_000:
-            return
-        needed = {need for _, _, needs, _ in batch.work for need in needs}
-        for number in list(worker.held):
-            if worker.held_bytes <= HELD_BYTES and len(worker.held) <= 10_000:
-                break
-            if number not in needed:
-                worker.held_bytes -= worker.held.pop(number)
-                batch.drop.append(number)
 
     def _read(self, worker: WorkerHandle) -> None:
         for messages in worker.channel.messages():
@@ -341,4 +309,4 @@ class ProcessRunner(Runner):
             else (0.5 * (outcome.duration - self._seconds))
         )
         if self._feeds[outcome.number] and outcome.stored is not None and outcome.stored.inline:
-            self._hold(worker, outcome.number, Input(outcome.stored, None, 0.0, 0.0, True))
+            worker.hold(outcome.number, Input(outcome.stored, None, 0.0, 0.0, True))

@@ -26,6 +26,8 @@ class Work(NamedTuple):
     """The results of its dependencies, by number."""
     after: tuple[int, ...] = ()
     """Dependencies that are running where this task is to run (see `Runner.can_follow`)."""
+    timeout: float | None = None
+    """Seconds it may take: for runners that end it themselves; the others are told to (`Runner.stop`)."""
 
 
 class Died(NamedTuple):
@@ -99,6 +101,12 @@ class Runner(ABC):
     @abstractmethod
     def active(self) -> list[tuple[int, Active]]:
         """What runs now, by number, for displays."""
+
+    ends_tasks = False
+    """Whether a task that takes too long can be ended: by `stop`, or by the runner itself (`Work.timeout`)."""
+
+    def stop(self, number: int) -> None:
+        """End one task that runs, and all it started. It is reported as `Died`, or as it ended before that."""
 
     def kill(self) -> None:
         """End everything that runs, at once. Nothing is reported for it."""

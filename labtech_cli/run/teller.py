@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from labtech_cli.core.events import (
@@ -15,6 +15,7 @@ from labtech_cli.core.events import (
     Outcome,
     TaskFinished,
     TaskOutput,
+    TaskRetried,
     TaskStarted,
     Warned,
 )
@@ -48,6 +49,7 @@ class Teller:
     notes: dict[int, Any] = field(default_factory=dict)
     """What trackers said of tasks that have not ended, by number."""
     _started: dict[int, float] = field(default_factory=dict)
+    _attempts: dict[int, int] = field(default_factory=dict)  # which one it is, of tasks that were retried
     _tails: dict[int, bytes] = field(default_factory=dict)
 
     def has_begun(self, number: int) -> bool:
@@ -60,7 +62,7 @@ class Teller:
             return
         self._started[number] = when
         if self.sinks.reads(TaskStarted):
-            self.sinks.emit(TaskStarted(self.run_id, when, self.graph.tasks[number], 1, worker))
+            self.sinks.emit(TaskStarted(self.run_id, when, self.graph.tasks[number], self._attempt(number), worker))
 
     def unbegin(self, number: int) -> None:
         """A task that was handed out did not start after all."""
@@ -79,7 +81,20 @@ class Teller:
         tail = self._tails.pop(number, b"")
         if not tail:
             return failure
-        return Failure(failure.kind, failure.message, failure.traceback, tail.decode("utf-8", "replace"))
+        return replace(failure, output=tail.decode("utf-8", "replace"))
+
+    def retry(self, number: int, failure: Failure, delay: float, ended: Ended | None) -> None:
+        """An attempt failed, and another follows."""
+        task, now = self.graph.tasks[number], time.time()
+        if self.sinks.track is not None:
+            self.sinks.track(number, task, failure, self.notes.pop(number, None))
+        attempt, started = self._attempt(number), self._started.pop(number, now)
+        self._attempts[number] = attempt + 1
+        lasted, peak = (ended.duration, ended.peak_memory) if ended else (max(0.0, now - started), None)
+        self.sinks.emit(TaskRetried(self.run_id, now, task, attempt, failure, delay, lasted, peak))
+
+    def _attempt(self, number: int) -> int:
+        return self._attempts.get(number, 1) if self._attempts else 1
 
     def end(
         self,
@@ -98,13 +113,14 @@ class Teller:
             self.sinks.track(number, task, failure, self.notes.pop(number, None))
         started, now = self._started.pop(number, None), time.time()
         lasted = None if started is None else max(0.0, now - started)  # where no worker is left to say
+        tried = self._attempt(number) - (started is None)  # one that waited for its next attempt had that many
         self.sinks.emit(
             TaskFinished(
                 self.run_id,
                 now,
                 task,
                 outcome,
-                0 if started is None else 1,
+                tried,
                 ended.duration if ended else lasted,
                 ended.peak_memory if ended else None,
                 failure,

@@ -11,16 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labtech_cli.core.graph import Graph
-from labtech_cli.core.schedule import Schedule
+from labtech_cli.core.schedule import Demands, Schedule
 
 
 class Oracle:
     """What the rules allow, recomputed from nothing at each step."""
 
-    def __init__(
-        self, graph: Graph, runs: list[bool], priority: list[float], groups: dict[int, int], limits: dict[int, int]
-    ) -> None:
-        self.graph, self.runs, self.priority, self.groups, self.limits = graph, runs, priority, groups, limits
+    def __init__(self, graph: Graph, runs: list[bool], priority: list[float], demands: Demands) -> None:
+        self.graph, self.runs, self.priority, self.demands = graph, runs, priority, demands
         self.state = {number: "waiting" for number in range(len(graph)) if runs[number]}
 
     def ready(self) -> set[int]:
@@ -33,14 +31,19 @@ class Oracle:
     def best(self) -> int | None:
         """The task that must start next: ready, within its limit, of the highest priority."""
         running = [number for number, state in self.state.items() if state == "running"]
+        used = [sum(self.takes(other).get(kind, 0) for other in running) for kind in range(len(self.demands.totals))]
         allowed = [
             number
             for number in self.ready()
-            if number not in self.groups
-            or sum(self.groups.get(other) == self.groups[number] for other in running)
-            < self.limits[self.groups[number]]
+            if all(used[kind] + amount <= self.demands.totals[kind] for kind, amount in self.takes(number).items())
         ]
         return min(allowed, key=lambda number: (-self.priority[number], number), default=None)
+
+    def takes(self, number: int) -> dict[int, float]:
+        """What a task takes, by kind, at most all there is."""
+        group = self.demands.groups.get(number)
+        found = () if group is None else self.demands.takes[group]
+        return {kind: min(amount, self.demands.totals[kind]) for kind, amount in found}
 
     def doomed(self, number: int) -> list[int]:
         """All that depend on `number` through tasks that run."""
@@ -56,10 +59,13 @@ def test_any_run_follows_the_rules(graph: Graph, data: st.DataObject) -> None:
     size = len(graph)
     runs = data.draw(st.lists(st.booleans(), min_size=size, max_size=size))
     priority = [float(data.draw(st.integers(0, 3))) for _ in range(size)]
-    limits = {group: data.draw(st.integers(1, 2)) for group in range(data.draw(st.integers(0, 2)))}
-    groups = {number: number % 3 for number in range(size) if number % 3 in limits}
-    schedule = Schedule(graph, bytearray(runs), priority, groups, limits)
-    oracle = Oracle(graph, runs, priority, groups, limits)
+    totals = data.draw(st.lists(st.integers(1, 4), max_size=2))
+    amounts = st.dictionaries(st.sampled_from(range(len(totals))), st.integers(1, 5)) if totals else st.just({})
+    takes = [tuple(data.draw(amounts).items()) for _ in range(data.draw(st.integers(0, 2)))]
+    groups = {number: number % 3 for number in range(size) if number % 3 < len(takes)}
+    demands = Demands(groups, takes, totals)
+    schedule = Schedule(graph, bytearray(runs), priority, demands)
+    oracle = Oracle(graph, runs, priority, demands)
     started: set[int] = set()
     while not schedule.done:
         running = [number for number, state in oracle.state.items() if state == "running"]
@@ -72,6 +78,9 @@ def test_any_run_follows_the_rules(graph: Graph, data: st.DataObject) -> None:
                 step = "end"
             elif data.draw(st.integers(0, 9)) == 0:
                 schedule.put_back(number)
+            elif data.draw(st.integers(0, 9)) == 0:
+                schedule.hold(number)
+                schedule.resume([number])
             else:
                 assert number not in started
                 started.add(number)
@@ -119,10 +128,52 @@ def test_nothing_to_run_is_done_at_once() -> None:
 
 def test_a_full_limit_holds_back_its_own_group_only() -> None:
     graph = Graph([Leaf(number) for number in range(4)])
-    schedule = whole(graph, groups={0: 7, 1: 7, 2: 7}, limits={7: 1})
+    schedule = whole(graph, demands=Demands({0: 0, 1: 0, 2: 0}, [[(0, 1)]], [1]))
     assert [schedule.take(), schedule.take(), schedule.take()] == [0, 3, None]
     schedule.failed(0)
     assert [schedule.take(), schedule.take()] == [1, None]
+
+
+def test_a_task_that_takes_more_than_there_is_runs_when_nothing_else_takes_any() -> None:
+    demands = Demands({0: 0, 1: 1}, [[(0, 1)], [(0, 5)]], [2])
+    schedule = whole(Graph([Leaf(0), Leaf(1), Leaf(2)]), demands=demands)
+    assert [schedule.take(), schedule.take(), schedule.take()] == [0, 2, None]
+    schedule.succeeded(0)
+    assert schedule.take() == 1
+
+
+def test_an_isolated_task_runs_while_nothing_else_does() -> None:
+    schedule = whole(Graph([Leaf(0), Leaf(1), Leaf(2)]), demands=Demands({0: 0}, [[(0, 2)]], [2]))
+    assert [schedule.take(), schedule.take()] == [0, 1]
+    schedule.hold(0)
+    schedule.isolate(0)
+    schedule.resume([0])
+    assert [schedule.take(), schedule.take()] == [2, None]
+    schedule.succeeded(1)
+    assert schedule.take() is None
+    schedule.put_back(2)
+    schedule.hold(schedule.take() or -1)
+    assert schedule.take() == 0 and schedule.running == 1
+    schedule.resume([2])
+    assert schedule.take() is None
+    schedule.succeeded(0)
+    assert schedule.take() == 2
+
+
+def test_what_is_held_is_not_offered_and_not_done() -> None:
+    schedule = whole(Graph([Leaf(0)]))
+    assert schedule.take() == 0
+    schedule.hold(0)
+    assert schedule.take() is None and schedule.running == 0 and not schedule.done
+    schedule.resume([0])
+    assert schedule.take() == 0
+
+
+def test_what_is_held_can_fail() -> None:
+    schedule = whole(Graph([Node(Leaf(0))]))
+    assert schedule.take() == 0
+    schedule.hold(0)
+    assert schedule.failed(0) == [1] and schedule.done
 
 
 @pytest.mark.parametrize("target", [chain(10_000), ladder(1_000)], ids=["chain", "ladder"])
@@ -160,7 +211,9 @@ def _comparisons(size: int) -> int:
     order = random.Random(1).sample(range(size), size)
     groups = {number: 0 for number in range(size) if number % 2}
     Counted.comparisons = 0
-    schedule = Schedule(graph, bytearray([1] * size), [Counted(item) for item in order], groups, {0: 1})
+    schedule = Schedule(
+        graph, bytearray([1] * size), [Counted(item) for item in order], Demands(groups, [[(0, 1)]], [1])
+    )
     running = []
     while not schedule.done:
         while (number := schedule.take()) is not None:

@@ -386,3 +386,35 @@ class LeavesChild:
 
     def run(self) -> int:
         return subprocess.Popen(["sleep", "600"]).pid
+
+
+@task
+class FailsFirst:
+    """Fails, or ends its process, until it has been tried `times` times."""
+
+    folder: str
+    times: int
+    how: str = "raise"
+
+    def run(self) -> int:
+        note(self.folder, "tried")
+        tried = len(traces(Path(self.folder), "tried"))
+        print(f"attempt {tried}")
+        if tried <= self.times:
+            if self.how == "exit":
+                os._exit(3)
+            raise ValueError(f"attempt {tried} failed")
+        return tried
+
+
+@task(timeout=0.3)
+class Endless:
+    """Never ends, and starts a process that does not either, in a session of its own."""
+
+    folder: str
+
+    def run(self) -> None:
+        child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        Path(self.folder, "child").write_text(str(child.pid))
+        while True:
+            time.sleep(0.01)

@@ -1,0 +1,103 @@
+"""What a task needs of the machine, and how often and how long it may try: said by its type, or by its method."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from labtech_cli.core.present import render
+from labtech_cli.core.units import DURATIONS, SIZES, to_bytes, to_seconds
+from labtech_cli.errors import TaskError, did_you_mean
+
+METHOD = "resources"
+"""The optional method of a task type whose dict says what one task needs: `{"cpus": self.jobs}`."""
+
+
+class Needs(NamedTuple):
+    """What `@task` or the method `resources` says; None where it says nothing."""
+
+    cpus: float | None = None
+    memory: int | None = None
+    """Bytes."""
+    gpus: int | None = None
+    retries: int | None = None
+    timeout: float | None = None
+    """Seconds."""
+
+
+NOTHING = Needs()
+
+
+def read_needs(where: str, options: Mapping[str, Any]) -> Needs:
+    """Checked values of options such as `memory='4GB'`; `where` begins the message of a `TaskError`."""
+    for name in options:
+        if name not in Needs._fields:
+            raise TaskError(f"{where}: there is no resource '{name}'", hint=did_you_mean(name, Needs._fields))
+    return Needs(**{name: _READ[name](where, value) for name, value in options.items() if value is not None})
+
+
+def needs_of(task: Any) -> Needs:
+    """What a task needs: what its method says, else its type. Raises `TaskError` for what makes no sense."""
+    kind = type(task).__labtech__
+    if not kind.computes_needs:
+        return kind.needs  # type: ignore[no-any-return]
+    where = f"{render(task, 100)}.{METHOD}()"
+    try:
+        said = task.resources()
+    except Exception as error:
+        raise TaskError(f"{where} raised {type(error).__name__}: {error}") from error
+    if said is None:
+        return kind.needs  # type: ignore[no-any-return]
+    if not isinstance(said, Mapping):
+        raise TaskError(f"{where} returned {type(said).__name__}", hint="return a dict such as {'cpus': 2}")
+    own = read_needs(where, said)
+    return kind.needs._replace(**{name: value for name, value in own._asdict().items() if value is not None})  # type: ignore[no-any-return]
+
+
+def _cpus(where: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise TaskError(f"{where}: cpus must be a number above 0, not {value!r}")
+    return value
+
+
+def _memory(where: str, value: Any) -> int:
+    if isinstance(value, str):
+        try:
+            value = to_bytes(value)
+        except ValueError:
+            raise TaskError(f"{where}: memory {value!r} is not a size", hint=SIZES) from None
+    if type(value) is not int or value < 1:
+        raise TaskError(f"{where}: memory must be a size such as '4GB' or a number of bytes, not {value!r}")
+    return value
+
+
+def _whole(name: str) -> Any:
+    def read(where: str, value: Any) -> int:
+        if type(value) is not int or value < 0:
+            raise TaskError(f"{where}: {name} must be a whole number of at least 0, not {value!r}")
+        return value
+
+    return read
+
+
+def read_seconds(where: str, name: str, value: Any) -> float:
+    """A duration: a number of seconds above 0, or a text such as `2h`. Raises `TaskError`."""
+    seconds = value
+    if isinstance(value, str):
+        try:
+            seconds = to_seconds(value)
+        except ValueError:
+            raise TaskError(f"{where}: {name} {value!r} is not a duration", hint=DURATIONS) from None
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
+        raise TaskError(f"{where}: {name} must be a duration such as '2h' or a number of seconds, not {value!r}")
+    return float(seconds)
+
+
+_READ = {
+    "cpus": _cpus,
+    "memory": _memory,
+    "gpus": _whole("gpus"),
+    "retries": _whole("retries"),
+    "timeout": lambda where, value: read_seconds(where, "timeout", value),
+}

@@ -1,0 +1,28 @@
+"""Durations and sizes as people write them: `90s`, `2h`, `4GB`."""
+
+from __future__ import annotations
+
+import re
+
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+DURATIONS = "write for example 90s, 15m, 2h or 7d"
+SIZES = "write for example 500MB, 10GB or 1.5TiB"
+
+
+def to_seconds(text: str) -> float:
+    """A duration such as `90s`, `15m`, `1h30m`, `7d` in seconds. Raises `ValueError`."""
+    lowered = text.strip().lower()
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([a-z]+)\s*", lowered)
+    if not parts or "".join(re.split(r"\s+", lowered)) != "".join(number + unit for number, unit in parts):
+        raise ValueError(text)
+    if any(unit not in _SECONDS for _, unit in parts):
+        raise ValueError(text)
+    return float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+
+
+def to_bytes(text: str) -> int:
+    """A size such as `500MB`, `10GB`, `1.5TiB` in bytes: powers of 1000, with an i of 1024. Raises `ValueError`."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([kmgtp]?)(i?)b?)\s*", text.lower())
+    if found is None or (found[3] and not found[2]):
+        raise ValueError(text)
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** " kmgtp".index(found[2] or " "))
