@@ -154,7 +154,7 @@ class Session:
                 raise
             finally:
                 runner.close()
-        return self._finish(loop, loaded, shelf, interrupts, tracking)
+            return self._finish(loop, loaded, shelf, interrupts, tracking)
 
     def _loop(
         self, runs: bytearray, runner: Runner, shelf: Shelf, interrupts: Interrupts, tracking: Tracking | None
@@ -211,7 +211,7 @@ class Session:
             loop.teller.counts.by if loop else {**dict.fromkeys([o.value for o in Outcome], 0), "loaded": len(loaded)}
         )
         failures = [(graph.tasks[number], failure) for number, failure in loop.failures.items()] if loop else []
-        interrupted = interrupts.level > 0 and counts[Outcome.CANCELLED] > 0
+        interrupted = interrupts.level > 0 and (counts[Outcome.CANCELLED] > 0 or (loop is not None and loop.gave_up))
         code = interrupts.exit_status if interrupted else 1 if failures else 0
         if tracking is not None and (warning := tracking.end(code)):
             self._emit(Warned(self.run_id, time.time(), warning))

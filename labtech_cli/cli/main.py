@@ -95,7 +95,7 @@ def labtech(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line; the exit status. SIGTERM ends it as Ctrl-C does, with a status of its own."""
+    """Run a command line; the exit status. SIGTERM and SIGHUP end it as Ctrl-C does, with statuses of their own."""
     _open_closed_streams()
     if threading.current_thread() is not threading.main_thread():  # Python delivers no signals there
         return _run(arguments)
@@ -109,12 +109,14 @@ def run(arguments: Sequence[str]) -> int:
         came.append(number)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    heard = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heard}
     try:
         status = _run(arguments)
         return 128 + came[0] if came else status
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _run(arguments: Sequence[str]) -> int:

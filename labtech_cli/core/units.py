@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them: `90s`, `2h`, `4GB`."""
+"""Durations and sizes as people write them, `90s`, `2h`, `4GB`, and as they read them, `2 h 4 min`, `1.2 GB`."""
 
 from __future__ import annotations
 
@@ -26,3 +26,34 @@ def to_bytes(text: str) -> int:
     if found is None or (found[3] and not found[2]):
         raise ValueError(text)
     return int(float(found[1]) * (1024 if found[3] else 1000) ** " kmgtp".index(found[2] or " "))
+
+
+def duration(seconds: float) -> str:
+    """`40 ms`, `1.2 s`, `3 min 5 s`, `2 h 4 min`, `3 d 1 h`: two units at most. Whole seconds stay whole."""
+    seconds = max(0, seconds)
+    if isinstance(seconds, int) and seconds < 60:
+        return f"{seconds} s"
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, unit, smaller, below in (
+        (86_400, "d", 3_600, "h"),
+        (3_600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {unit} {rest} {below}" if rest else f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def size(many: float) -> str:
+    """`512 B`, `1.2 GB`: powers of 1000, as `memory = "4GB"` means them."""
+    units = ("B", "kB", "MB", "GB", "TB", "PB")
+    for unit in units:
+        if many < 999.5 or unit == units[-1]:
+            break
+        many /= 1000
+    return f"{many:.1f} {unit}" if many < 9.95 and unit != "B" else f"{many:.0f} {unit}"

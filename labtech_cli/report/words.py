@@ -6,29 +6,10 @@ import re
 from typing import Any
 
 from labtech_cli.core.present import render
+from labtech_cli.core.units import duration as duration
+from labtech_cli.core.units import size as size
 
 LABEL = 60  # characters of a task's label
-
-
-def duration(seconds: float) -> str:
-    """`40 ms`, `1.2 s`, `3 min 5 s`, `2 h 4 min`, `3 d 1 h`: two units at most. Whole seconds stay whole."""
-    seconds = max(0, seconds)
-    if isinstance(seconds, int) and seconds < 60:
-        return f"{seconds} s"
-    if seconds < 0.0995:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for size, unit, smaller, below in (
-        (86_400, "d", 3_600, "h"),
-        (3_600, "h", 60, "min"),
-        (60, "min", 1, "s"),
-    ):
-        if whole >= size:
-            rest = whole % size // smaller
-            return f"{whole // size} {unit} {rest} {below}" if rest else f"{whole // size} {unit}"
-    return f"{whole} s"
 
 
 def rough(seconds: float) -> str:
@@ -36,16 +17,6 @@ def rough(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5_370 else duration(round(seconds / 60) * 60)
-
-
-def size(many: float) -> str:
-    """`512 B`, `1.2 GB`: powers of 1000, as `memory = "4GB"` means them."""
-    units = ("B", "kB", "MB", "GB", "TB", "PB")
-    for unit in units:
-        if many < 999.5 or unit == units[-1]:
-            break
-        many /= 1000
-    return f"{many:.1f} {unit}" if many < 9.95 and unit != "B" else f"{many:.0f} {unit}"
 
 
 def count(many: int, noun: str, plural: str | None = None) -> str:

@@ -1,26 +1,33 @@
-"""Signals as a number that the loop looks at: 1 asks to finish what runs, 2 to stop at once."""
+"""Signals as a number that the loop looks at: 1 asks to finish what runs, 2 to stop at once; 3 leaves."""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from types import FrameType, TracebackType
 from typing import Any
 
 from labtech_cli.run.worker import here
 
+LEAVE_SECONDS = 4.5  # after a request to terminate, nothing that hangs holds up the end for longer
+_SHOW_CURSOR = "\x1b[?25h\n"
+
 
 class Interrupts:
-    """While entered, SIGINT raises `level` by one and SIGTERM sets it to 2, instead of raising.
+    """While entered, SIGINT raises `level` by one, SIGTERM and SIGHUP set it to 2, instead of raising.
 
-    A task that runs in this very thread gets a KeyboardInterrupt at level 2. Outside the main thread,
-    where Python delivers no signals, it does nothing.
+    A task that runs in this very thread gets a KeyboardInterrupt at level 2. At level 3, or some seconds
+    after SIGTERM or SIGHUP, this process ends where it is: what it leaves, the next run clears away.
+    Outside the main thread, where Python delivers no signals, it does nothing.
     """
 
     def __init__(self) -> None:
         self.level = 0
         self.signal: int | None = None
         self._saved: dict[int, Any] = {}
+        self._last: threading.Timer | None = None
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
@@ -35,12 +42,32 @@ class Interrupts:
         for number, handler in self._saved.items():
             signal.signal(number, handler)
         self._saved = {}
+        if self._last is not None:
+            self._last.cancel()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
-        self.level = self.level + 1 if number == signal.SIGINT else 2
+        if number == signal.SIGINT:
+            self.level += 1
+        else:
+            self.level = max(self.level, 2)
+            self._end_soon()
+        if self.level >= 3:
+            self._leave()
         if self.level >= 2 and getattr(here, "in_task", False):
             raise KeyboardInterrupt  # the serial runner: nothing but the task itself can be stopped
+
+    def _end_soon(self) -> None:
+        if self._last is None:
+            self._last = threading.Timer(LEAVE_SECONDS, self._leave)
+            self._last.daemon = True
+            self._last.start()
+
+    def _leave(self) -> None:
+        """End this process now. Its workers end with it."""
+        if sys.stderr.isatty():
+            os.write(2, _SHOW_CURSOR.encode())
+        os._exit(self.exit_status)
 
     @property
     def exit_status(self) -> int:

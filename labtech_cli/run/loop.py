@@ -14,6 +14,7 @@ from labtech_cli.core.codec import encode_params
 from labtech_cli.core.events import Failure, Outcome
 from labtech_cli.core.graph import Graph
 from labtech_cli.core.schedule import Schedule
+from labtech_cli.core.units import duration
 from labtech_cli.errors import LabtechError
 from labtech_cli.run.claims import Claims
 from labtech_cli.run.deaths import describe_death
@@ -73,6 +74,8 @@ class Loop:
     claims: Claims = field(init=False)
     retries: Retries = field(init=False)
     timeouts: Timeouts = field(init=False)
+    gave_up: bool = False
+    """Whether tasks failed that would have been tried again, had the run gone on."""
     _parked: list[int] = field(default_factory=list)  # tasks that another run computes
     _told: bool = False
     _look_again: float = 0.0
@@ -99,6 +102,7 @@ class Loop:
                 self._take(reports)
             self._clock()
         for number, failure in self.retries.give_up():
+            self.gave_up = True
             self._lose(number, failure, None)
         for number in self.schedule.unfinished():
             self.teller.end(number, Outcome.CANCELLED)
@@ -121,8 +125,10 @@ class Loop:
         self.schedule.stop()
         running = self.schedule.running
         if level == 1 and running:
+            began = min([active.started for _, active in self.runner.active()], default=time.time())
             tasks = f"{running} running task{'s' * (running != 1)}"
-            self.teller.warn(f"interrupted: waiting for {tasks}; again to stop them")
+            since = f"the longest has run for {duration(max(0.0, time.time() - began))}"
+            self.teller.warn(f"interrupted: waiting for {tasks}, {since}; again to stop them")
         if level >= 2:
             self.runner.kill()
         return level >= 2
@@ -269,8 +275,9 @@ class Loop:
         if self.timeouts:
             self.timeouts.ended(number)  # it was quicker than the signal that was to stop it
         if outcome.failure is not None:
-            self._fail(number, outcome.failure, outcome)
-            return
+            if self.interrupts.level < 2 or outcome.failure.kind != KeyboardInterrupt.__name__:
+                self._fail(number, outcome.failure, outcome)
+            return  # what was stopped here, in this very thread, did not fail: it is cancelled
         if self.shelf.wants(number):
             self._put(number, outcome)
         self.shelf.done(number)

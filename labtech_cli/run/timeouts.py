@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from labtech_cli.core.events import Active, Failure
 from labtech_cli.core.graph import Graph
 from labtech_cli.core.needs import needs_of
+from labtech_cli.core.units import duration
 from labtech_cli.run.worker import here
 
 
@@ -89,4 +90,4 @@ def can_alarm() -> bool:
 
 
 def _words(limit: float) -> str:
-    return f"it took longer than its timeout of {limit:g} s and was stopped"
+    return f"it took longer than its timeout of {duration(limit)} and was stopped"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ def test_ctrl_c_once_lets_running_tasks_finish(slow: Cli) -> None:
     process = begin(slow, 1.0)
     process.send_signal(signal.SIGINT)
     done = finish(process, 20).check(130)
-    assert "waiting for 2 running tasks; again to stop them" in done.err
+    assert re.search(r"waiting for 2 running tasks, the longest has run for [\d.]+ m?s; again to stop them", done.err)
     assert done.out == ""
     assert len(list(slow.folder.glob("ended.*"))) == 2
     assert len(started(slow.folder)) == 2
@@ -101,16 +102,51 @@ def test_the_second_ctrl_c_ends_tasks_in_this_process_too(slow: Cli, runner: str
     assert list(slow.folder.glob("ended.*")) == []
 
 
-@pytest.mark.parametrize("runner", ["process", "spawn", "thread"])
-def test_sigterm_stops_within_five_seconds(slow: Cli, runner: str) -> None:
-    process = begin(slow, 60, "--runner", runner)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["term", "hup"])
+@pytest.mark.parametrize("runner", ["process", "spawn", "fork", "fork-per-task", "thread", "serial"])
+def test_a_request_to_terminate_is_obeyed_within_five_seconds(slow: Cli, runner: str, number: signal.Signals) -> None:
+    process = slow.start("run", "slow.py:slow", "-p", "seconds=60", "-j", "2", "--runner", runner)
+    wait_until(lambda: len(started(slow.folder)) >= 1 + (runner != "serial"), "tasks have started")
     began = time.monotonic()
-    process.terminate()
-    done = finish(process, 20).check(143)
+    process.send_signal(number)
+    done = finish(process, 20).check(128 + number)
     assert time.monotonic() - began < 5
     assert "Traceback" not in done.err
     wait_until(lambda: workers(slow.folder) == [], "no worker is left", 5)
     assert list(slow.folder.glob("ended.*")) == []
+
+
+STUBBORN = """\
+import time
+import labtech_cli as labtech
+
+@labtech.task
+class Stubborn:
+    def run(self):
+        open(f"started.{__import__('os').getpid()}.0", "w").close()
+        while True:
+            try:
+                time.sleep(60)
+            except BaseException:
+                pass
+"""
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT] * 3, [signal.SIGTERM]], ids=["three-times", "term"])
+@pytest.mark.parametrize("runner", ["serial", "thread"])
+def test_a_task_in_this_process_that_cannot_be_stopped_is_left(
+    cli: Cli, runner: str, signals: list[signal.Signals]
+) -> None:
+    cli.write("stubborn.py", STUBBORN)
+    process = cli.start("run", "stubborn.py:Stubborn", "--runner", runner)
+    wait_until(lambda: len(started(cli.folder)) == 1, "the task has started")
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.3)
+    began = time.monotonic()
+    finish(process, 20).check(128 + signals[0])
+    assert time.monotonic() - began < 5
+    assert workers(cli.folder) == []
 
 
 @pytest.mark.parametrize("runner", ["process", "spawn", "fork-per-task"])

@@ -71,7 +71,7 @@ def test_the_first_interrupt_lets_running_tasks_finish_and_starts_nothing_new(tm
     assert result.interrupted and result.exit_code == 130
     assert [log.outcomes()[task] for task in tasks[:2]] == [Outcome.SUCCEEDED] * 2
     assert result.counts["cancelled"] == 200
-    assert "waiting for 2 running tasks; again to stop them" in log.of(Warned)[0].message
+    assert "waiting for 2 running tasks, the longest has run for" in log.of(Warned)[0].message
 
 
 @pytest.mark.parametrize("runner", ["fork", "process", "thread"])
