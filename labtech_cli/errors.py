@@ -113,5 +113,18 @@ def did_you_mean(name: str, choices: Iterable[str], *, most: int = 8) -> str:
     return f"choose from {shown}" + (f" and {len(known) - most} more" if len(known) > most else "")
 
 
+def words_of(error: BaseException) -> str:
+    """What a foreign exception says; it may raise another one when it is asked."""
+    try:
+        return str(error)
+    except Exception as problem:
+        return f"(its message cannot be shown: {type(problem).__name__})"
+
+
+def type_and_words(error: BaseException) -> str:
+    """A foreign exception in one line: `ValueError: no`."""
+    return f"{type(error).__name__}: {words_of(error)}"
+
+
 def _rebuild(kind: type[LabtechError], message: str, hint: str | None) -> LabtechError:
     return kind(message, hint=hint)

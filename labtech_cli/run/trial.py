@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import IO, Any
 
+from labtech_cli.errors import type_and_words
 from labtech_cli.run.serve import die_with_parent
 from labtech_cli.store import formats
 from labtech_cli.store.blobs import Stored
@@ -66,16 +67,8 @@ def _attempt(task: Any, stored: Stored) -> str | None:
     try:
         formats.load(task, stored)
     except BaseException as error:  # SystemExit, too: a result is not to end anything
-        return _text(error)
+        return (getattr(error, "message", None) or type_and_words(error))[:_LONGEST]
     return None
-
-
-def _text(error: BaseException) -> str:
-    """What an exception says, which may be another exception."""
-    try:
-        return (getattr(error, "message", None) or f"{type(error).__name__}: {error}")[:_LONGEST]
-    except BaseException:
-        return type(error).__name__
 
 
 def _ended(status: int) -> str:

@@ -22,7 +22,7 @@ from labtech_cli.core.events import Failure
 from labtech_cli.core.flat import pack
 from labtech_cli.core.present import render
 from labtech_cli.core.task import ResultMeta, attach
-from labtech_cli.errors import DamagedResult, TaskError
+from labtech_cli.errors import DamagedResult, TaskError, type_and_words, words_of
 from labtech_cli.run.context import Context
 from labtech_cli.store import formats
 from labtech_cli.store.blobs import Stored, verify
@@ -190,7 +190,7 @@ def _save(task: Any, result: Any, desk: Desk) -> Stored:
         return formats.save(task, result, desk.spool)
     except BaseException as error:
         cache = formats.format_of(type(task).__labtech__)
-        what = f"the result of type '{type(result).__name__}' cannot be saved by {cache!r}: {_message(error)}"
+        what = f"the result of type '{type(result).__name__}' cannot be saved by {cache!r}: {type_and_words(error)}"
         raise _NotSaved(Failure("CacheError", what, describe_failure(error).traceback)) from None
 
 
@@ -207,7 +207,7 @@ def describe_failure(error: BaseException) -> Failure:
     kind = type(error).__qualname__
     if isinstance(error, DamagedResult):
         kind = "DamagedResult"
-    return Failure(kind, _text(error), text)
+    return Failure(kind, words_of(error), text)
 
 
 def _trim(error: BaseException) -> Any:
@@ -216,17 +216,6 @@ def _trim(error: BaseException) -> Any:
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OURS):
         trace = trace.tb_next
     return trace
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as problem:
-        return f"(its message cannot be shown: {type(problem).__name__})"
-
-
-def _message(error: BaseException) -> str:
-    return f"{type(error).__name__}: {_text(error)}"
 
 
 def peak_memory() -> int:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from labtech_cli.core.present import render
 from labtech_cli.core.task import DEFAULT_CACHE, TaskType
-from labtech_cli.errors import CacheError, LabtechError
+from labtech_cli.errors import CacheError, LabtechError, type_and_words
 from labtech_cli.names import canonical_module
 from labtech_cli.store.blobs import INLINE_MAX, PartFolder, Stored, StoredFiles
 
@@ -130,7 +130,7 @@ def load(task: Any, stored: Stored) -> Any:
         raise
     except Exception as error:
         raise CacheError(
-            f"the result of {render(task, 100)} cannot be loaded: {type(error).__name__}: {error}",
+            f"the result of {render(task, 100)} cannot be loaded: {type_and_words(error)}",
             hint="what it was made of may have changed; 'labtech run --rerun-targets' computes it again",
         ) from error
 
