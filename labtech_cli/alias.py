@@ -31,11 +31,11 @@ class AliasFinder:
         if not fullname.startswith(ALIAS):
             return None
         if fullname == ALIAS:
-            return None if self._real_one() else _spec(ALIAS, REAL)
+            return None if self._real_one() else _spec(ALIAS, importlib.util.find_spec(REAL))
         if not fullname.startswith(ALIAS + ".") or sys.modules.get(ALIAS) is not sys.modules.get(REAL):
             return None
         real = REAL + fullname.removeprefix(ALIAS)
-        return _spec(fullname, real) if importlib.util.find_spec(real) is not None else None
+        return _spec(fullname, importlib.util.find_spec(real))
 
     def _real_one(self) -> bool:
         """Whether a regular package or module called `labtech` can be imported."""
@@ -66,6 +66,12 @@ class AliasLoader:
         sys.modules[module.__name__] = importlib.import_module(self.real)
 
 
-def _spec(alias: str, real: str) -> ModuleSpec:
-    loader: Any = AliasLoader(real)
-    return ModuleSpec(alias, loader, origin=real)
+def _spec(alias: str, real: ModuleSpec | None) -> ModuleSpec | None:
+    """Names the real module's file, so that who asks whose code this is without importing it (`code/places.py`) is
+    told the same as after the import."""
+    if real is None:
+        return None
+    loader: Any = AliasLoader(real.name)
+    spec = ModuleSpec(alias, loader, origin=real.origin)
+    spec.has_location = real.has_location
+    return spec

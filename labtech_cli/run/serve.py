@@ -100,13 +100,21 @@ class Server:
         gc.set_threshold(50_000, 20, 50)  # tasks and messages are no cyclic garbage
         threading.Thread(target=self._pulse, name="labtech-pulse", daemon=True).start()
         with logging_to_stderr():
-            while (batch := self._next()) is not None:
-                self._accept(batch)
+            while self._waits_for_work():
                 self._work_off(desk)
 
-    def _next(self) -> Any:
+    def _waits_for_work(self) -> bool:
+        """Whether there is work, now or once it has come; False when the parent has closed the socket.
+
+        The pulse may have read some between the end of the last task and now: then no more may ever come.
+        """
         with self._reading:
-            return self._inbox.receive()
+            if not self._queue:
+                batch = self._inbox.receive()
+                if batch is None:
+                    return False
+                self._accept(batch)
+        return True
 
     def _accept(self, batch: Batch) -> None:
         self._types.extend(batch.types)

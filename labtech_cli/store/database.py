@@ -92,10 +92,10 @@ class Database:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """What SQLite raises inside becomes a `StorageError`."""
+        """What SQLite or the file system raises inside becomes a `StorageError`."""
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise self.error(error) from None
 
     def writing(self) -> bool:

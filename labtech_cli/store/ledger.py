@@ -29,7 +29,7 @@ _OWNER = "SELECT id, host, pid, born, began, beat FROM owner"
 
 
 _left: set[str] = set()
-"""Owners that this process was and is no longer, also where a full disk kept it from saying so."""
+"""Owners that this process was and is no longer, where a full disk kept it from saying so."""
 
 
 class Ledger:
@@ -61,12 +61,14 @@ class Ledger:
         me = self.me()
         packed = bytes.fromhex("".join(needs))
         with self._database.transaction() as database:
-            _forget(database, list(_left))
+            left = [owner for (owner,) in database.execute("SELECT id FROM owner") if owner in _left]
+            _forget(database, left)
             database.execute("UPDATE owner SET needs = ? WHERE id = ?", (packed, me.id))
             self._version = _data_version(database)
             found = database.execute(LISTED).fetchone()
             (others,) = database.execute("SELECT count(*) FROM owner WHERE id != ?", (me.id,)).fetchone()
             self._quiet = found == self.listed and not others
+        _left.difference_update(left)
 
     def leave(self, *, stay: bool) -> None:
         """See `Storage.leave`. To `stay` is to remain the owner of a spool that is still read from.
@@ -90,6 +92,7 @@ class Ledger:
             if stay:
                 self._me = me._replace(began=time.time())
                 database.execute("INSERT INTO owner VALUES (?,?,?,?,?,?,?)", (*self._me, b""))
+        _left.discard(me.id)
 
     def beat(self) -> None:
         """See `Storage.beat`."""
@@ -103,7 +106,11 @@ class Ledger:
         """The other owners that live."""
         mine = self._me.id if self._me is not None and self._pid == os.getpid() else ""
         found = [Owner(*row) for row in self._database.select(f"{_OWNER} WHERE id != ?", (mine,))]
-        return [owner for owner in found if owner.id not in _left and self._watch.lives(owner)]
+        return [owner for owner in found if self._lives(owner)]
+
+    def _lives(self, owner: Owner) -> bool:
+        """Whether an owner still works: this process lives, and owners that it was do not."""
+        return owner.id not in _left and self._watch.lives(owner)
 
     def needed(self) -> set[str]:
         """See `Storage.needed`."""
@@ -161,7 +168,7 @@ class Ledger:
         owner = str(row[0])
         if owner not in lives:
             known = database.execute(f"{_OWNER} WHERE id = ?", (owner,)).fetchone()
-            lives[owner] = owner not in _left and known is not None and self._watch.lives(Owner(*known))
+            lives[owner] = known is not None and self._lives(Owner(*known))
             if not lives[owner]:
                 _forget(database, [owner])
         return owner if lives[owner] else None
@@ -187,7 +194,7 @@ class Ledger:
             return
         with self._database.transaction() as database:
             owners = [Owner(*row) for row in database.execute(_OWNER)]
-            living = {owner.id for owner in owners if owner.id not in _left and self._watch.lives(owner)}
+            living = {owner.id for owner in owners if self._lives(owner)}
             _forget(database, [owner.id for owner in owners if owner.id not in living])
             oldest = min([owner.began for owner in owners if owner.id in living and owner != self._me], default=None)
             folders = [

@@ -58,8 +58,10 @@ class LocalStorage(Storage):
     def spool(self) -> str:
         name = self._ledger.me().id
         if self._spool is None or os.path.basename(self._spool) != name:
-            self._spool = str(self.path / "spool" / name)
-            os.makedirs(self._spool)
+            spool = str(self.path / "spool" / name)
+            with self._database.errors():
+                os.makedirs(spool)
+            self._spool = spool
             weakref.finalize(self, _remove_own, self._spool, os.getpid())
         return self._spool
 
@@ -109,7 +111,7 @@ class LocalStorage(Storage):
         """Move large parts to where they stay."""
         if not home or record.stored is None:
             return
-        try:
+        with self._database.errors():
             os.makedirs(self.path / home, exist_ok=True)
             for blob in record.stored.blobs:
                 if blob.data is None:
@@ -117,8 +119,6 @@ class LocalStorage(Storage):
                     moved.append((str(blob.path), self.path / home / blob.name))
             with suppress(OSError):  # some of its parts may be still to come
                 os.rmdir(os.path.dirname(moved[-1][0]))
-        except OSError as error:
-            raise self._database.error(error) from None
 
     def _insert(self, database: sqlite3.Connection, wanted: Sequence[tuple[Record, str]]) -> None:
         (last,) = database.execute("SELECT coalesce(max(id), 0) FROM task").fetchone()
@@ -212,12 +212,13 @@ class LocalStorage(Storage):
             return
         name = key if _PLAIN.fullmatch(key) else digest(key.encode("utf-8", "surrogatepass"))  # it names a folder
         folder = self.path / "damaged" / f"{name}.{uuid.uuid4().hex[:8]}"
-        folder.mkdir(parents=True)
-        for blob in stored.blobs:
-            if blob.data is not None:
-                (folder / blob.name).write_bytes(blob.data)
-            elif os.path.exists(str(blob.path)):
-                os.replace(str(blob.path), folder / blob.name)
+        with self._database.errors():
+            folder.mkdir(parents=True)
+            for blob in stored.blobs:
+                if blob.data is not None:
+                    (folder / blob.name).write_bytes(blob.data)
+                elif os.path.exists(str(blob.path)):
+                    os.replace(str(blob.path), folder / blob.name)
         self.remove([key])
 
     def aside(self) -> set[str]:

@@ -108,7 +108,7 @@ class FsspecStorage(Storage):
         return self._place.spool(self._runs.register().id)
 
     def close(self) -> None:
-        for step in (self._leases.leave, self._runs.leave, self._place.close):
+        for step in (self._leases.leave, self._place.close):
             with suppress(Exception):  # what stays is swept by others
                 step()
         self._ready_in = 0
@@ -263,11 +263,10 @@ class FsspecStorage(Storage):
     @told
     def leave(self) -> None:
         if self._runs.owner is not None:
-            self._leases.leave()
             with suppress(Exception):  # rubbish that stays harms nobody
                 sweep_data(self._place, self._runs, self._index)
                 self._runs.sweep()
-            self._runs.leave()
+            self._leases.leave()
             self._place.leave()
             self._ready_in = 0
 
@@ -308,7 +307,7 @@ class FsspecStorage(Storage):
 def _farewell(place: Place, runs: Runs, leases: Leases) -> None:
     """At the end of the process that registered, not of one that was forked from it."""
     if runs.owner is not None:
-        for step in (leases.leave, runs.leave, place.close):
+        for step in (leases.leave, place.close):
             with suppress(Exception):
                 step()
 

@@ -2,6 +2,7 @@
 
     leases/all.json            {"owner": OWNER}: one run holds everything; {"owner": "shared"}: look below
     leases/journal.json        {"owner": OWNER}: this run gives results other identities
+    leases/leaving.json        {"owner": OWNER}: this run looks whether it is the last one
     leases/ab/KEY.json         {"owner": OWNER}: this run computes that task
     leases/ab/KEY.DEAD.json    {"owner": OWNER}: this run, and no other, takes that lease from the dead DEAD
 
@@ -10,8 +11,9 @@ another one (it looks when it claims, once a second, and at each beat) it writes
 has, and shares.
 Every decision rests on one step that is atomic: to create an object that must not exist. To take the lease
 of a dead run is to create the object that says so, named after the dead; only who made it writes over the
-lease. So no two take one lease, whatever they saw before; without `Place.exclusive`, two may at the very
-same instant, which costs double work, never a wrong result.
+lease, and only where it then finds it still unchanged: else it was given back. So no two take one lease,
+whatever they saw before; without `Place.exclusive`, two may at the very same instant, which costs double
+work, never a wrong result.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from labtech_cli.store.remote_runs import Runs
 _ALL = "leases/all.json"
 _SHARED = "shared"
 _LOOK_SECONDS = 1.0  # how often is looked for others, besides at each beat
+_LEAVING_SECONDS = 2.0  # how long is waited for others that leave at the same time
 _NOBODY = "0" * 32
 """Who holds a lease that cannot be read: dead, once it stayed so for `SILENCE`."""
 
@@ -43,6 +46,8 @@ class Leases:
         self._held: set[str] = set()
         self._written: set[str] = set()
         """Those of `_held` that have an object of their own."""
+        self._taken: dict[str, str] = {}
+        """The objects that say that leases were taken from the dead, by the lease's name: they go with it."""
         self._whole = False
         self._shared = False
         """From the moment others were seen until we leave: who comes to hold everything sees us, and shares."""
@@ -86,7 +91,7 @@ class Leases:
         own = self._runs.register().id
         if not self._whole:
             holder = self._read(_ALL) or ""
-            if holder != _SHARED:
+            if holder != _SHARED or self._is_left_over():
                 holder = self._acquire(_ALL)
             if holder != own:
                 self._shared = holder == _SHARED
@@ -97,6 +102,13 @@ class Leases:
         if self.share():
             return _SHARED
         return own
+
+    def _is_left_over(self) -> bool:
+        """Whether those who shared are gone without having taken their sign down, which is done now."""
+        if self._crowded(now=True):
+            return False
+        with self.only("leaving") as mine:
+            return mine and self._take_down()
 
     def share(self, now: bool = False) -> bool:
         """Write down what we hold when another run is there; whether that is so."""
@@ -123,12 +135,12 @@ class Leases:
     def only(self, name: str) -> Iterator[bool]:
         """For what one process at a time may do: whether it is this one."""
         path = f"leases/{name}.json"
-        mine = self._acquire(path) == self._runs.register().id
+        ours, mine = self._content(), self._acquire(path) == self._runs.register().id
         try:
             yield mine
         finally:
             if mine:
-                self._drop([path])
+                self._drop([path], ours)
 
     # -- one task --------------------------------------------------------------------------------
 
@@ -151,16 +163,19 @@ class Leases:
             if self._place.create({name: self._content()}):
                 return own
             holder = self._holder(name)
-            if holder is not None:
-                break
-        else:
-            return _NOBODY
-        if holder in (own, _SHARED) or self._lives(name, holder):
-            return holder
-        if self._place.create({_taken(name, holder): self._content()}):
-            self._place.put({name: self._content()})
-            return own
-        return self._holder(name) or _NOBODY
+            if holder is None:
+                continue
+            if holder in (own, _SHARED) or self._lives(name, holder):
+                return holder
+            taken = _taken(name, holder)
+            if not self._place.create({taken: self._content()}):
+                return self._holder(name) or _NOBODY
+            if self._holder(name) == own:
+                self._place.put({name: self._content()})
+                self._taken[name] = taken
+                return own
+            self._place.remove([taken])
+        return _NOBODY
 
     def _holder(self, name: str) -> str | None:
         """Who has a lease, the taking of dead ones included; None if nobody."""
@@ -197,29 +212,52 @@ class Leases:
         """Give leases back. One that was taken from us, because we seemed dead, is let be."""
         written = self._written.intersection(keys)
         if written:
-            self._drop([place_of("leases", key) for key in written])
+            self._drop([place_of("leases", key) for key in written], self._content())
         self._held.difference_update(keys)
         self._written -= written
 
-    def _drop(self, names: list[str]) -> None:
-        ours = self._content()
-        self._place.remove([name for name, data in self._place.read(names).items() if data == ours])
+    def _drop(self, names: list[str], ours: bytes) -> None:
+        found = [name for name, data in self._place.read(names).items() if data == ours]
+        self._place.remove(found + [self._taken.pop(name) for name in names if name in self._taken])
 
     def leave(self) -> None:
-        """Give everything back. The last one to leave takes the sign down that says that it is shared."""
-        if self._runs.owner is None:
-            self.forget()
-            return
-        self.release(list(self._held))
-        if self._whole:
-            self._drop([_ALL])
-        elif self._read(_ALL) == _SHARED and not self._runs.others():
-            self._place.remove([_ALL])
+        """Give everything back, and be no run any more."""
+        if self._runs.owner is not None:
+            try:
+                self.release(list(self._held))
+                if self._whole:
+                    self._drop([_ALL], self._content())
+                elif self._read(_ALL) == _SHARED:
+                    self._leave_one_by_one()
+            finally:
+                self._runs.leave()
         self.forget()
+
+    def _leave_one_by_one(self) -> None:
+        """The last one to leave takes the sign down that says that it is shared.
+
+        One at a time looks and goes, so that of two that leave at once one sees that it is the last. Where that
+        takes too long, the sign stays: the next run to come takes it down.
+        """
+        until = time.monotonic() + _LEAVING_SECONDS
+        while time.monotonic() < until:
+            with self.only("leaving") as mine:
+                if mine:
+                    self._take_down()
+                    self._runs.leave()
+                    return
+            time.sleep(0.01)
+
+    def _take_down(self) -> bool:
+        """Whether nobody is there to share with; then the sign is gone. Only for who may, by `only("leaving")`."""
+        if self._runs.others():
+            return False
+        self._place.remove([_ALL])
+        return True
 
     def forget(self) -> None:
         """Know of no leases: those of a process that this one was forked from are not ours."""
-        self._held, self._written, self._results = set(), set(), None
+        self._held, self._written, self._taken, self._results = set(), set(), {}, None
         self._whole = self._shared = False
         self._seen = False, -_LOOK_SECONDS
 

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import sys
 
 import pytest
 from conftest import Write
 from test_reach import TASK, run
 
+from labtech_cli import alias
 from labtech_cli.code.places import Owner, Place
 from labtech_cli.code.writer import Writer
 
@@ -105,6 +108,25 @@ def test_options_of_the_task_decorator_do_not_count(fp: Write) -> None:
         fp(f"{TASK}@task{plain}").digest
         == fp(f"import labtech\n@labtech.task(cache=None, code_version='2'){plain}").digest
     )
+
+
+@pytest.mark.parametrize("state", ["not there", "not imported yet", "imported"])
+def test_the_alias_means_the_same_whether_it_was_imported_or_not(
+    fp: Write, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    finders = [item for item in sys.meta_path if not isinstance(item, alias.AliasFinder)]
+    monkeypatch.setattr(sys, "meta_path", finders)
+    for name in [name for name in sys.modules if name.startswith("labtech.")] + ["labtech"]:
+        monkeypatch.setitem(sys.modules, name, sys)  # so that it is put back
+        del sys.modules[name]
+    if state != "not there":
+        alias.install()
+    if state == "imported":
+        importlib.import_module("labtech")
+    body = "\nclass T:\n    def run(self): return {0}.diagram, {0}.Lab\n"
+    found = fp("import labtech\n@labtech.task" + body.format("labtech"))
+    assert found.digest == fp("import labtech_cli\n@labtech_cli.task" + body.format("labtech_cli")).digest
+    assert not found.unsure and list(found.symbols) == ["exp:T", "exp:T.run"]
 
 
 def test_names_of_two_modules_that_are_swapped_count(fp: Write) -> None:

@@ -11,6 +11,7 @@ import os
 import signal
 import sqlite3
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -50,11 +51,13 @@ class Steps:
 
 def _changes(arguments: tuple[Any, ...]) -> bool:
     flags = arguments[2] if len(arguments) > 2 and isinstance(arguments[2], int) else 0
-    return bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)) and str(arguments[0]) != os.devnull
+    changes = bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+    return changes and not isinstance(arguments[0], int) and str(arguments[0]) != os.devnull
 
 
 def die(what: str) -> None:
-    """End this process as `kill -9` does."""
+    """End this process as `kill -9` does; pytest shows what it said where a test fails."""
+    print(f"killed before: {what}", file=sys.stderr, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -66,27 +69,34 @@ def disk_is_full(what: str) -> None:
 def in_a_child(action: Callable[[], None]) -> int:
     """Run `action` in a fork of this process; its exit code, negative for the signal that ended it.
 
-    It ends without the clean-up of an interpreter that exits: what it leaves is what it left.
+    It ends without the clean-up of an interpreter that exits: what it leaves is what it left. What it raises
+    is the test's failure.
     """
     sys.stdout.flush()
-    pid = os.fork()
-    if pid == 0:
-        code = 70
-        try:
-            action()
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    with tempfile.TemporaryFile() as raised:
+        pid = os.fork()
+        if pid == 0:
+            code = 70
+            try:
+                action()
+                code = 0
+            except BaseException:
+                os.write(raised.fileno(), traceback.format_exc().encode())
+            finally:
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        raised.seek(0)
+        text = raised.read().decode()
+    assert not text, f"the child raised\n{text}"
+    return code
 
 
-def every_step(run: Callable[[int], int], most: int = 2000, start: int = 1, stride: int = 1) -> Iterator[int]:
+def every_step(run: Callable[[int], int], most: int = 500, start: int = 1, stride: int = 1) -> Iterator[int]:
     """The numbers of the steps, one after the other, until `run(number)` is no longer stopped by its step."""
+    code = 0
     for number in range(start, most, stride):
         code = run(number)
         yield number
         if code == 0:
             return
-    raise AssertionError(f"more than {most} steps")
+    raise AssertionError(f"more than {most} steps: the last run ended with {code}")

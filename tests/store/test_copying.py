@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,14 @@ def whole(storage: Storage) -> int:
     items = list(check(storage, storage.rows()))
     assert [item.problem for item in items if item.problem] == []
     return len(items)
+
+
+def everything_in(folder: Path) -> list[Any]:
+    """The rows of a storage as they lie in its database, sound or not, and what its files hold."""
+    database = sqlite3.connect(folder / "labtech.db")
+    rows = [row for table in ("task", "data", "document") for row in database.execute(f"SELECT * FROM {table}")]
+    database.close()
+    return rows + [item.read_bytes() for item in sorted((folder / "results").rglob("*.pickle"))]
 
 
 @pytest.fixture
@@ -114,6 +123,7 @@ def test_damaged_results_are_told_and_not_copied(tmp_path: Path, target: LocalSt
     edit(source.path, "UPDATE data SET bytes = X'00' WHERE id = (SELECT id FROM task WHERE key = ?)", keys[0])
     edit(source.path, "UPDATE task SET key = '../../../x' WHERE key = ?", keys[2])
     edit(source.path, "UPDATE task SET parts = '../x\t1\ta\t' WHERE key = ?", keys[3])
+    before = everything_in(source.path)
     assert counts(copied(source, target, dry_run=True))[0] >= 3
     assert not target.path.exists()
     done = copied(source, target, everything=True)
@@ -122,7 +132,7 @@ def test_damaged_results_are_told_and_not_copied(tmp_path: Path, target: LocalSt
     assert told == {**{keys[n]: "checksum" for n in (0, 1, 3, 4, 7)}, "../../../x": "description"}
     assert len(os.listdir(tmp_path)) == 2
     assert not os.listdir(target.path / "spool") and keys[0] in target.described()
-    assert len(source.present()) == 9  # nothing of the source is changed
+    assert everything_in(source.path) == before, "nothing of the source is changed"
 
 
 def test_what_does_not_come_back_from_the_target_is_set_aside(

@@ -290,3 +290,36 @@ def test_processes_that_make_a_storage_at_the_same_moment_all_can_use_it(folder:
         for process in [child(code, place, moment) for _ in range(5)]:
             finish(process)
         assert len(LocalStorage(place).present()) == 5
+
+
+def test_what_could_not_be_given_back_is_free_for_the_next_run_of_the_process(folder: Path) -> None:
+    first, second = LocalStorage(folder), LocalStorage(folder)
+    first.enter([])
+    with first.claiming() as claim:
+        claim("a" * 32, True)
+    edit(folder, "CREATE TRIGGER full BEFORE DELETE ON owner BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    first.close()
+    assert len(rows_of(folder, "owner")) == len(rows_of(folder, "lease")) == 1
+    assert second.live() == []
+    edit(folder, "DROP TRIGGER full")
+    second.enter([])
+    assert len(rows_of(folder, "owner")) == 1 and rows_of(folder, "lease") == []
+    second.close()
+
+
+def test_runs_that_ended_cost_the_next_run_of_the_process_nothing(tmp_path: Path) -> None:
+    counts = []
+    for number in range(20):
+        storage, said = LocalStorage(tmp_path / str(number)), []
+        storage._database.connect(write=True).set_trace_callback(said.append)
+        storage.enter([])
+        storage.close()
+        counts.append(len(said))
+    assert len(set(counts)) == 1
+
+
+def rows_of(folder: Path, table: str) -> list[tuple[object, ...]]:
+    database = sqlite3.connect(folder / "labtech.db")
+    found = database.execute(f"SELECT * FROM {table}").fetchall()
+    database.close()
+    return found

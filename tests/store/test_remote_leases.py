@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -164,14 +165,63 @@ def test_of_many_that_see_a_dead_lease_one_takes_it_whatever_they_saw_before(url
 
 
 def test_a_lease_that_cannot_be_read_is_respected_for_a_while(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    storage, clock = FsspecStorage(url), [0.0]
-    storage.enter([])
+    storage, another, clock = FsspecStorage(url), FsspecStorage(url), [0.0]
+    storage.enter([]), another.enter([])
     storage._leases._clock = lambda: clock[0]
     storage._place.put({"leases/all.json": b'{"owner": "shared"}', place_of("leases", A): b""})
     assert claim(storage, A, B) == [Claim.HELD, Claim.MINE]
     clock[0] += SILENCE + 1
     assert claim(storage, A) == [Claim.MINE]
+    storage.close(), another.close()
+    assert leases_in(url) == []
+
+
+def leases_in(url: str) -> list[str]:
+    return sorted(name for name in objects(FsspecStorage(url)) if name.startswith("leases/"))
+
+
+def test_of_runs_that_leave_at_the_same_moment_one_takes_the_sign_down(url: str) -> None:
+    """Each looks for the others before any of them is gone, wherever it can."""
+    users = [FsspecStorage(url) for _ in range(6)]
+    for user in users:
+        user.enter([])
+    assert claim(users[0], A) == [Claim.MINE] and leases_in(url)[1:] == ["leases/all.json"]
+    threads = [threading.Thread(target=user.leave) for user in users]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert leases_in(url) == []
+
+
+def test_a_sign_that_nobody_took_down_is_taken_down_by_the_next_to_come(url: str) -> None:
+    storage = FsspecStorage(url)
+    storage.enter([])
+    storage._place.put({"leases/all.json": b'{"owner": "shared"}'})
+    assert claim(storage, A, B) == [Claim.MINE, Claim.MINE]
+    assert leases_in(url) == ["leases/all.json"] and storage.alone(), "it holds everything, with one object"
     storage.close()
+    assert leases_in(url) == []
+
+
+def test_a_lease_that_is_given_back_while_it_is_taken_from_a_seeming_dead_leaves_nothing(url: str) -> None:
+    first, second, third = (FsspecStorage(url) for _ in range(3))
+    for user in (first, second, third):
+        user.enter([])
+    assert claim(first, A) == [Claim.MINE]
+    real = second._leases._lives
+
+    def lives(name: str, holder: str) -> bool:  # as if it was asked just before the first left
+        if first._runs.owner is not None and holder == first._runs.owner.id:
+            first.leave()
+            assert claim(third, A) == [Claim.MINE]
+            return False
+        return real(name, holder)
+
+    second._leases._lives = lives  # type: ignore[method-assign]
+    assert claim(second, A) == [Claim.HELD]
+    second.close(), third.close()
+    assert leases_in(url) == []
 
 
 def test_a_run_that_is_alone_claims_without_writing(url: str) -> None:
