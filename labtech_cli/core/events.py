@@ -84,12 +84,17 @@ class TaskRetried:
 
 @dataclass(frozen=True, slots=True)
 class TaskOutput:
-    """Text that a running task wrote to stdout or stderr, whole lines where possible."""
+    """What a running task wrote to stdout or stderr, whole lines where possible."""
 
     run_id: str
     time: float
     task: Any
-    text: str
+    data: bytes
+
+    @property
+    def text(self) -> str:
+        """As text: bytes that are not UTF-8 as `\\xff`."""
+        return self.data.decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True, slots=True)

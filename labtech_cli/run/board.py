@@ -11,7 +11,7 @@ import os
 import struct
 import tempfile
 
-_SLOT = struct.Struct("<qd")  # number of the task (-1: none), when it started
+_SLOT = struct.Struct("<qdq")  # number of the task (-1: none), when it started, where its output starts
 NOTHING = -1
 
 
@@ -26,12 +26,17 @@ class Board:
         self.fd, self.size = fd, size
         self._memory = mmap.mmap(fd, size * _SLOT.size)
 
-    def write(self, slot: int, number: int, started_at: float = 0.0) -> None:
-        _SLOT.pack_into(self._memory, slot * _SLOT.size, number, started_at)
+    def write(self, slot: int, number: int, started_at: float = 0.0, output: int = 0) -> None:
+        _SLOT.pack_into(self._memory, slot * _SLOT.size, number, started_at, output)
 
     def read(self, slot: int) -> tuple[int, float]:
-        number, started_at = _SLOT.unpack_from(self._memory, slot * _SLOT.size)
-        return int(number), float(started_at)
+        """The number of the task that runs there, and when it started."""
+        return self.entry(slot)[:2]
+
+    def entry(self, slot: int) -> tuple[int, float, int]:
+        """The same, and where in the worker's output file its own begins."""
+        number, started_at, output = _SLOT.unpack_from(self._memory, slot * _SLOT.size)
+        return int(number), float(started_at), int(output)
 
     def close(self) -> None:
         """Let go of the memory; a second call does nothing."""

@@ -1,8 +1,8 @@
 """What tasks write to stdout and stderr, caught where it cannot escape.
 
-In a worker process both descriptors lead to one unlinked file, so output of C code and subprocesses
-is caught too, in order, and nothing can block. In threads, which share descriptors, `print` and
-`sys.stderr` are caught by thread.
+In a worker process both descriptors lead to one file (see `excerpt`), so output of C code and
+subprocesses is caught too, in order, and nothing can block. In threads, which share descriptors, what
+goes through `sys.stdout` and `sys.stderr` is caught by thread.
 """
 
 from __future__ import annotations
@@ -13,31 +13,26 @@ import io
 import logging
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from typing import Any
 
-_READ = 1 << 20
-_KEEP = 1 << 23  # the file is emptied between tasks once it is larger than this
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 
 
 class FileCapture:
-    """Descriptors 1 and 2 of this process lead to a file; `take` gives what was written since."""
+    """Descriptors 1 and 2 of this process lead to a file, `fd`, that whoever made it reads."""
 
-    def __init__(self) -> None:
-        with tempfile.TemporaryFile(prefix="labtech-") as file:
-            self._fd = os.dup(file.fileno())
-        self._position = 0
-        self._c_flush = ctypes.CDLL(None).fflush
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        library = ctypes.CDLL(None)
+        self._c_flush = library.fflush
         self._saved: tuple[int, int] | None = None
+        with contextlib.suppress(ValueError, AttributeError):  # so that lines of C code come in order, too
+            library.setlinebuf(ctypes.c_void_p.in_dll(library, "stdout"))
 
     def install(self) -> None:
         """Redirect for good, in a worker process."""
-        import fcntl
-
-        fcntl.fcntl(self._fd, fcntl.F_SETFL, os.O_APPEND)
         for number in (1, 2):
             os.dup2(self._fd, number)
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = _stream(1), _stream(2)  # type: ignore[misc]
@@ -45,9 +40,6 @@ class FileCapture:
     def begin(self) -> None:
         """Redirect until `end`, in a process that goes on to use its own stdout and stderr."""
         self._flush()
-        import fcntl
-
-        fcntl.fcntl(self._fd, fcntl.F_SETFL, os.O_APPEND)
         self._saved = os.dup(1), os.dup(2)
         os.dup2(self._fd, 1)
         os.dup2(self._fd, 2)
@@ -69,26 +61,14 @@ class FileCapture:
                 stream.flush()
         self._c_flush(None)
 
-    def take(self, *, flush: bool = True) -> bytes:
-        """What was written since the last call, at most a megabyte; call again while there is more."""
-        if flush:
-            self._flush()
-        size = os.fstat(self._fd).st_size
-        if size <= self._position:
-            self._position = min(self._position, size)
-            return b""
-        data = os.pread(self._fd, min(size - self._position, _READ), self._position)
-        self._position += len(data)
-        return data
+    def size(self) -> int:
+        """The size of the file now."""
+        return os.fstat(self._fd).st_size
 
-    def trim(self) -> None:
-        """Between tasks: give the disk space of what was taken back."""
-        if self._position > _KEEP and os.fstat(self._fd).st_size == self._position:
-            os.ftruncate(self._fd, 0)
-            self._position = 0
-
-    def close(self) -> None:
-        os.close(self._fd)
+    def written(self) -> int:
+        """The size of the file when all that was written is in it."""
+        self._flush()
+        return self.size()
 
 
 def _stream(number: int) -> io.TextIOWrapper:
@@ -98,20 +78,21 @@ def _stream(number: int) -> io.TextIOWrapper:
 
 
 class ThreadStream(io.TextIOBase):
-    """Stands in for `sys.stdout` or `sys.stderr`: text goes to the buffer of the thread's task."""
+    """Stands in for `sys.stdout` or `sys.stderr`: text goes to the file of the thread's task."""
 
-    def __init__(self, original: Any, buffers: dict[int, list[str]]) -> None:
-        self.original, self._buffers = original, buffers
+    def __init__(self, original: Any, files: dict[int, int]) -> None:
+        self.original, self._files = original, files
+        self.buffer = _ThreadBytes(original, files)
 
     def write(self, text: str) -> int:
-        buffer = self._buffers.get(threading.get_ident())
-        if buffer is None:
+        fd = self._files.get(threading.get_ident())
+        if fd is None:
             return int(self.original.write(text))
-        buffer.append(text)
+        _write_all(fd, text.encode("utf-8", "backslashreplace"))
         return len(text)
 
     def flush(self) -> None:
-        if threading.get_ident() not in self._buffers:
+        if threading.get_ident() not in self._files:
             self.original.flush()
 
     def isatty(self) -> bool:
@@ -122,7 +103,31 @@ class ThreadStream(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
+        if threading.get_ident() in self._files:
+            return "utf-8"
         return str(getattr(self.original, "encoding", "utf-8"))
+
+
+class _ThreadBytes(io.RawIOBase):
+    """What `sys.stdout.buffer` is then."""
+
+    def __init__(self, original: Any, files: dict[int, int]) -> None:
+        self._original, self._files = original, files
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        fd = self._files.get(threading.get_ident())
+        if fd is None:
+            return int(self._original.buffer.write(data))
+        _write_all(fd, bytes(data))
+        return len(data)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
 
 
 @contextlib.contextmanager

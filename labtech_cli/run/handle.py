@@ -6,12 +6,15 @@ import contextlib
 import os
 import select
 import signal
+import time
 from collections import OrderedDict
 from typing import Any
 
 from labtech_cli.core.flat import pack
 from labtech_cli.core.graph import Graph
-from labtech_cli.run.runner import Work
+from labtech_cli.run.board import Board
+from labtech_cli.run.excerpt import LOOK_SECONDS, ROOM_BYTES, Excerpt, OutputFile
+from labtech_cli.run.runner import Output, Work
 from labtech_cli.run.serve import Batch
 from labtech_cli.run.wire import Channel
 from labtech_cli.run.worker import Input
@@ -24,11 +27,14 @@ class WorkerHandle:
     """The parent's view of one worker process."""
 
     __slots__ = (
+        "_excerpts",
+        "_heard",
         "channel",
         "held",
         "held_bytes",
         "in_flight",
         "known",
+        "output",
         "pid",
         "pidfd",
         "queued",
@@ -38,8 +44,10 @@ class WorkerHandle:
         "used",
     )
 
-    def __init__(self, slot: int, pid: int, channel: Channel, size: int) -> None:
-        self.slot, self.pid, self.channel = slot, pid, channel
+    def __init__(self, slot: int, pid: int, channel: Channel, size: int, output: OutputFile) -> None:
+        self.slot, self.pid, self.channel, self.output = slot, pid, channel, output
+        self._excerpts: dict[int, Excerpt] = {}  # of tasks that wrote and are not known to have ended
+        self._heard = 0  # up to where the output of tasks that ended was read
         self.pidfd = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
         self.in_flight: set[int] = set()
         self.queued: list[Work] = []
@@ -100,6 +108,43 @@ class WorkerHandle:
         if self.pidfd is None:
             return False
         return bool(select.select([self.pidfd], [], [], max(0.0, seconds))[0])
+
+    def close(self) -> None:
+        """Let go of what is held of it, its output file too."""
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+        self.output.close()
+
+    def look(self, board: Board) -> tuple[Output | None, float]:
+        """What the task that runs has written since, and how soon to look again."""
+        number, started, start = board.entry(self.slot)
+        if number not in self.in_flight or time.time() - started < LOOK_SECONDS / 2:
+            return None, LOOK_SECONDS
+        size = self.output.size()
+        if board.entry(self.slot) != (number, started, start):  # another one began: what it wrote is not this one's
+            return None, LOOK_SECONDS
+        if size == start:
+            return None, LOOK_SECONDS
+        if number not in self._excerpts:
+            self._excerpts[number] = Excerpt(self.output, start)
+        return Output(number, self._excerpts[number].look(size)), self.output.pace(size)
+
+    def wrote(self, number: int, start: int, end: int) -> Output:
+        """What a task wrote that has ended, as far as that was not passed on before."""
+        excerpt = self._excerpts.pop(number, None) or Excerpt(self.output, start)
+        self._heard = end
+        return Output(number, excerpt.end(end))
+
+    def last_words(self, number: int, board: Board) -> Output:
+        """What the task wrote that the process ended with."""
+        running, _, start = board.entry(self.slot)
+        return self.wrote(number, start if running == number else self._heard, self.output.size())
+
+    def rest(self) -> None:
+        """Nothing runs there, and nothing was handed to it: the file may begin anew."""
+        if self._heard > ROOM_BYTES:
+            self.output.restart()
+            self._heard = 0
 
 
 def end_tree(pid: int) -> None:

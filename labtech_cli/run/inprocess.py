@@ -14,6 +14,7 @@ from labtech_cli.core.task import restore
 from labtech_cli.run import worker
 from labtech_cli.run.capture import FileCapture, ThreadStream, logging_to_stderr
 from labtech_cli.run.context import Context
+from labtech_cli.run.excerpt import LOOK_SECONDS, Excerpt, OutputFile
 from labtech_cli.run.runner import Note, Output, Report, Runner, Setting, Work
 from labtech_cli.run.timeouts import alarm, can_alarm
 from labtech_cli.run.worker import Desk, Outcome, Tracker, execute
@@ -31,10 +32,16 @@ class SerialRunner(Runner):
     def start(self, setting: Setting) -> None:
         self._graph, self._pool_before = setting.graph, worker.nested_pool()
         self._notes: list[Report] = []
+        self._seen: list[bytes] = []
         self._desk = _desk(setting, lambda number, value: self._notes.append(Note(number, value)))
         self._queued: list[Work] = []
         self.ends_tasks = can_alarm()
-        self._capture = FileCapture()
+        self._output = OutputFile()
+        self._capture = FileCapture(self._output.fd)
+        self._excerpt: Excerpt | None = None  # of the task that runs
+        self._looking, self._over = threading.Lock(), threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="labtech-output", daemon=True)
+        self._watcher.start()
 
     def room(self) -> int:
         return 1 - len(self._queued)
@@ -48,25 +55,39 @@ class SerialRunner(Runner):
         work = self._queued.pop()
         task = self._graph.tasks[work.number]
         inputs = {self._graph.tasks[number]._labtech_key: given for number, given in work.inputs.items()}
+        start = self._output.size()
         self._capture.begin()
+        self._excerpt = excerpt = Excerpt(self._output, start)
         try:
             with logging_to_stderr(), alarm(work.timeout):
                 outcome = execute(task, work.number, work.attempt, inputs, self._desk)
         finally:
             self._capture.end()
-        reports: list[Report] = []
-        while data := self._capture.take(flush=False):
-            reports.append(Output(work.number, data))
-        self._capture.trim()
+        with self._looking:
+            self._excerpt = None
+            text = b"".join([*self._seen, excerpt.end(self._output.size())])
+            self._seen.clear()
         notes, self._notes = self._notes, []
-        return [*notes, *reports, outcome]
+        return [*notes, *([Output(work.number, text)] if text else []), outcome]
+
+    def _watch(self) -> None:
+        """While a task runs: take in what it writes, so that its room can be given back."""
+        pace = LOOK_SECONDS
+        while not self._over.wait(pace):
+            with self._looking:
+                if self._excerpt is not None:
+                    size = self._output.size()
+                    self._seen.append(self._excerpt.look(size))
+                    pace = self._output.pace(size)
 
     def active(self) -> list[tuple[int, Active]]:
         return []  # while a task runs, nothing else does
 
     def close(self) -> None:
-        if hasattr(self, "_capture"):
-            self._capture.close()
+        if hasattr(self, "_watcher"):
+            self._over.set()
+            self._watcher.join()
+            self._output.close()
             worker.close_nested_pools(self._pool_before)
 
 
@@ -81,10 +102,13 @@ class ThreadRunner(Runner):
         self._given = 0
         self._size = min(setting.workers, max(1, len(setting.graph)))
         self._running: dict[int, tuple[int, float]] = {}
-        self._buffers: dict[int, list[str]] = {}
+        self._outputs = [OutputFile() for _ in range(self._size)]
+        self._files: dict[int, int] = {}
+        self._excerpts: list[Excerpt | None] = [None] * self._size  # of the tasks that run, by slot
+        self._looking, self._next_look = threading.Lock(), 0.0
         self._saved = sys.stdout, sys.stderr
-        sys.stdout = ThreadStream(sys.stdout, self._buffers)
-        sys.stderr = ThreadStream(sys.stderr, self._buffers)
+        sys.stdout = ThreadStream(sys.stdout, self._files)
+        sys.stderr = ThreadStream(sys.stderr, self._files)
         self._logging = logging_to_stderr()
         self._logging.__enter__()
         self._threads = [
@@ -102,15 +126,21 @@ class ThreadRunner(Runner):
         self._work.put(work)
 
     def wait(self, timeout: float | None) -> list[Report]:
+        end = float("inf") if timeout is None else time.monotonic() + timeout
+        found = self._arrived(0.0)
+        while not found and (left := end - time.monotonic()) > 0:
+            found = self._arrived(min(left, self._look()))
+        self._given -= sum(1 for report in found if type(report) is Outcome)
+        return found
+
+    def _arrived(self, timeout: float) -> list[Report]:
         found: list[Report] = []
         try:
             found.append(self._reports.get(timeout=timeout))
             while True:
                 found.append(self._reports.get_nowait())
         except queue.Empty:
-            pass  # there are no more for now: that is what ends the loop
-        self._given -= sum(1 for report in found if type(report) is Outcome)
-        return found
+            return found
 
     def active(self) -> list[tuple[int, Active]]:
         return [
@@ -124,18 +154,19 @@ class ThreadRunner(Runner):
         for _ in self._threads:
             self._work.put(None)
         deadline = time.monotonic() + 2.0
-        for thread in self._threads:
-            thread.join(
-                max(0.0, deadline - time.monotonic())
-            )  # a task that still runs cannot be ended: it goes with the process
+        for thread, output in zip(self._threads, self._outputs, strict=True):
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if not thread.is_alive():  # else its task cannot be ended: it goes, and writes, with the process
+                output.close()
         worker.close_nested_pools(self._pool_before)
         sys.stdout, sys.stderr = self._saved
         self._logging.__exit__(None, None, None)
 
     def _serve(self, slot: int) -> None:
-        ident = threading.get_ident()
+        ident, output = threading.get_ident(), self._outputs[slot]
         while (work := self._work.get()) is not None:
-            buffer = self._buffers[ident] = []
+            excerpt = self._excerpts[slot] = Excerpt(output, output.size())
+            self._files[ident] = output.fd
             self._running[slot] = work.number, time.time()
             try:
                 task, inputs = self._private(work)
@@ -143,11 +174,32 @@ class ThreadRunner(Runner):
                 outcome = Outcome(work.number, time.time(), 0.0, 0, None, None, worker.describe_failure(error))
             else:
                 outcome = execute(task, work.number, work.attempt, inputs, self._desk)
-            del self._running[slot]
-            del self._buffers[ident]
-            if buffer:
-                self._reports.put(Output(work.number, "".join(buffer).encode("utf-8", "replace")))
+            del self._files[ident]
+            with self._looking:
+                self._excerpts[slot] = None
+                del self._running[slot]
+                self._pass_on(work.number, excerpt.end(output.size()))
             self._reports.put(outcome)
+
+    def _look(self) -> float:
+        """By the clock: pass on what running tasks have written; how soon to look again."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return self._next_look - now
+        pace = LOOK_SECONDS
+        with self._looking:
+            for slot, (number, _) in list(self._running.items()):
+                excerpt, output = self._excerpts[slot], self._outputs[slot]
+                if excerpt is not None:
+                    size = output.size()
+                    self._pass_on(number, excerpt.look(size))
+                    pace = min(pace, output.pace(size))
+        self._next_look = now + pace
+        return pace
+
+    def _pass_on(self, number: int, text: bytes) -> None:
+        if text:
+            self._reports.put(Output(number, text))
 
     def _private(self, work: Work) -> tuple[Any, dict[str, worker.Input]]:
         """A copy of the task and of those it holds: threads must not share where results are found."""

@@ -20,9 +20,10 @@ from collections.abc import Sequence
 from labtech_cli.core.events import Active
 from labtech_cli.errors import RunnerError
 from labtech_cli.run.board import Board
+from labtech_cli.run.excerpt import LOOK_SECONDS, OutputFile
 from labtech_cli.run.handle import WorkerHandle, end_tree
 from labtech_cli.run.runner import Died, Note, Output, Report, Returned, Runner, Setting, Work
-from labtech_cli.run.serve import Batch, Setup
+from labtech_cli.run.serve import Batch, Setup, Wrote
 from labtech_cli.run.starters import ForkStarter, SpawnStarter, Starter, ZygoteStarter
 from labtech_cli.run.wire import Channel
 from labtech_cli.run.worker import Input, Outcome
@@ -48,6 +49,7 @@ class ProcessRunner(Runner):
         self._idle_deaths = 0
         self._filled: WorkerHandle | None = None  # the worker that very short tasks go to
         self._lanes: dict[int, int] = {}  # which worker a running task was given to
+        self._pace, self._next_look = LOOK_SECONDS, 0.0
 
     def start(self, setting: Setting) -> None:
         self._graph = setting.graph
@@ -105,8 +107,15 @@ class ProcessRunner(Runner):
         for worker in self._workers.values():
             if worker.queued:
                 self._dispatch(worker)
-        if self._reports:
-            timeout = 0
+        end = float("inf") if timeout is None else time.monotonic() + timeout
+        self._listen(0 if self._reports else self._pace if timeout is None else min(timeout, self._pace))
+        while not self._reports and (left := end - time.monotonic()) > 0:
+            self._listen(min(left, self._pace))
+        reports, self._reports = self._reports, []
+        return reports
+
+    def _listen(self, timeout: float) -> None:
+        """Take in what workers send, and which of them ended."""
         for key, events in self._selector.select(timeout):
             worker = key.data
             if worker.slot not in self._workers or self._workers[worker.slot] is not worker:
@@ -122,8 +131,22 @@ class ProcessRunner(Runner):
                     self._bury(worker)
                     continue
             self._watch(worker)
-        reports, self._reports = self._reports, []
-        return reports
+        if time.monotonic() >= self._next_look:
+            self._look()
+
+    def _look(self) -> None:
+        """By the clock: see what running tasks have written."""
+        assert self._board is not None
+        self._pace = LOOK_SECONDS
+        for worker in self._workers.values():
+            written, pace = worker.look(self._board)
+            self._pace = min(self._pace, pace)
+            self._pass_on(written)
+        self._next_look = time.monotonic() + self._pace
+
+    def _pass_on(self, written: Output | None) -> None:
+        if written is not None and written.text:
+            self._reports.append(written)
 
     def active(self) -> list[tuple[int, Active]]:
         if self._board is None:
@@ -161,8 +184,7 @@ class ProcessRunner(Runner):
                 self._signal(worker, signal.SIGKILL)
             self._starter.exit_code(worker.pid)
             self._signal(worker, signal.SIGKILL)  # what the task left running in its process group
-            if worker.pidfd is not None:
-                os.close(worker.pidfd)
+            worker.close()
         self._workers.clear()
         self._selector.close()
         if self._board is not None:
@@ -176,11 +198,12 @@ class ProcessRunner(Runner):
         assert self._board is not None
         self._board.write(slot, -1)
         ours, theirs = socket.socketpair()
+        output = OutputFile()
         with theirs:
             if isinstance(self._starter, ForkStarter):
                 self._starter.parent_ends.add(ours)
-            pid = self._starter.start(slot, theirs)
-        worker = WorkerHandle(slot, pid, Channel(ours), len(self._graph))
+            pid = self._starter.start(slot, theirs, output.fd)
+        worker = WorkerHandle(slot, pid, Channel(ours), len(self._graph), output)
         if self._starter.shares_memory:
             worker.known = bytearray(b"\1") * len(self._graph)
         self._workers[slot] = worker
@@ -198,17 +221,14 @@ class ProcessRunner(Runner):
         culprit, _ = self._board.read(worker.slot)
         self._signal(worker, signal.SIGKILL)  # the rest of its process group
         exit_code = self._starter.exit_code(worker.pid)
-        self._let_go(worker)
-        unsent = {work.number for work in worker.queued}
-        if worker.stopped is not None and culprit != worker.stopped:
-            pass  # it ended before the signal came: what the worker began next is not to blame
-        elif culprit in worker.in_flight and culprit not in unsent:
+        sent = worker.in_flight - {work.number for work in worker.queued}
+        innocent = worker.stopped is not None and culprit != worker.stopped  # what it was killed for had ended before
+        if sent and not innocent:  # it may have died before it began any of them
+            culprit = culprit if culprit in sent else min(sent)
+            self._pass_on(worker.last_words(culprit, self._board))
             self._reports.append(Died(culprit, worker.pid, exit_code))
             worker.in_flight.discard(culprit)
-        elif worker.in_flight - unsent:  # it died before it began any of them
-            first = min(worker.in_flight - unsent)
-            self._reports.append(Died(first, worker.pid, exit_code))
-            worker.in_flight.discard(first)
+        self._let_go(worker)
         if worker.in_flight:
             self._reports.append(Returned(tuple(worker.in_flight)))
         if not self._single_use:
@@ -230,7 +250,7 @@ class ProcessRunner(Runner):
         worker.channel.sock.close()
         if worker.pidfd is not None:
             self._selector.unregister(worker.pidfd)
-            os.close(worker.pidfd)
+        worker.close()
         del self._workers[worker.slot]
 
     def _signal(self, worker: WorkerHandle, number: int) -> None:
@@ -288,6 +308,9 @@ class ProcessRunner(Runner):
     def _read(self, worker: WorkerHandle) -> None:
         for messages in worker.channel.messages():
             for message in messages:
+                if type(message) is Wrote:
+                    self._pass_on(worker.wrote(*message))
+                    continue
                 self._reports.append(message)
                 if type(message) is Outcome:
                     self._ended(worker, message)
@@ -295,10 +318,12 @@ class ProcessRunner(Runner):
                     worker.in_flight.difference_update(message.numbers)
                     self._seconds = max(self._seconds, BATCH_SECONDS)
                 else:
-                    assert type(message) in (Output, Note)
+                    assert type(message) is Note
 
     def _ended(self, worker: WorkerHandle, outcome: Outcome) -> None:
         worker.in_flight.discard(outcome.number)
+        if not worker.in_flight:
+            worker.rest()
         self._lanes.pop(outcome.number, None)
         if self._single_use:
             with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
 """A worker process: takes tasks from its socket, runs them one at a time, sends back what became of them.
 
 Two threads: the main one runs tasks; the pulse, ten times a second, sends what is finished while a
-long task runs, passes on its output, gives back tasks that wait behind it, and ends the process
-group when the parent is gone.
+long task runs, gives back tasks that wait behind it, and ends the process group when the parent is gone.
+What tasks write goes to a file that the parent reads (see `excerpt`): it is told where a task's own ends.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from labtech_cli.run import wire, worker
 from labtech_cli.run.board import NOTHING, Board
 from labtech_cli.run.capture import FileCapture, logging_to_stderr
 from labtech_cli.run.context import Context, ContextSpec
-from labtech_cli.run.runner import Note, Output, Returned
+from labtech_cli.run.runner import Note, Returned
 from labtech_cli.run.worker import Desk, Input, Outcome, Tracker, execute
 
 PULSE_SECONDS = 0.1
@@ -63,10 +63,18 @@ class Batch(NamedTuple):
     """Tasks to run: number, attempt, the numbers of their inputs, whether to keep the result for others."""
 
 
+class Wrote(NamedTuple):
+    """A task that has ended wrote something: from where to where it is in the worker's output file."""
+
+    number: int
+    start: int
+    end: int
+
+
 class Server:
     """One worker's state."""
 
-    def __init__(self, sock: socket.socket, board: Board, slot: int, tasks: Sequence[Any] | None) -> None:
+    def __init__(self, sock: socket.socket, board: Board, slot: int, output: int, tasks: Sequence[Any] | None) -> None:
         self._sock, self._board, self._slot = sock, board, slot
         self._tasks: dict[int, Any] = dict(enumerate(tasks)) if tasks is not None else {}
         self._types: list[Any] = []
@@ -80,8 +88,9 @@ class Server:
         self._running: int = NOTHING
         self._since = 0.0
         self._flushed = time.monotonic()
-        self._capture = FileCapture()
+        self._capture = FileCapture(output)
         self._capture.install()
+        self._written = 0  # the size of the output file when the last task ended
         self._parent = os.getppid()
 
     def serve(self) -> None:
@@ -141,6 +150,7 @@ class Server:
         return restore(self._types[kind], version, key, values)
 
     def _work_off(self, desk: Desk) -> None:
+        self._written = min(self._written, self._capture.size())  # while nothing ran it may have been emptied
         while True:
             with self._lock:
                 if not self._queue:
@@ -152,9 +162,11 @@ class Server:
             if not all([need in self._inputs for need in needs]):  # what it was to follow failed, or is a file
                 self._put(Returned((number,)))
                 continue
-            self._board.write(self._slot, number, time.time())
+            self._board.write(self._slot, number, time.time(), self._written)
             outcome = self._run(number, attempt, needs, keep, desk)
-            self._drain(number)
+            start, self._written = self._written, self._capture.written()
+            if self._written > start:
+                self._put(Wrote(number, start, self._written))
             self._put(outcome)
             if time.monotonic() - self._flushed > _FLUSH_SECONDS:
                 self._send()
@@ -179,14 +191,6 @@ class Server:
         """Tell the parent something now: it must know it should this process die."""
         self._put(Note(number, value))
         self._send()
-
-    def _drain(self, number: int) -> None:
-        """Report what the task wrote."""
-        while data := self._capture.take():
-            self._put(Output(number, data))
-            if len(self._out) > 8:
-                self._send()
-        self._capture.trim()
 
     def _send(self) -> None:
         with self._sending:
@@ -222,15 +226,13 @@ class Server:
             self._reading.release()
 
     def _tell_of(self, number: int) -> None:
-        """While a long task runs: give back what waits behind it, and send what it wrote."""
+        """While a long task runs: give back what waits behind it, and send what is finished."""
         with self._lock:
             if self._running != number:
                 return
             if self._queue:
                 self._out.append(Returned(tuple(item[0] for item in self._queue)))
                 self._queue.clear()
-            if data := self._capture.take(flush=False):
-                self._out.append(Output(number, data))
         if self._out:
             with contextlib.suppress(OSError):
                 self._send()
@@ -250,7 +252,7 @@ def _find_type(module: str, name: str) -> Any:
     return found
 
 
-def start(sock: socket.socket, board: Board, slot: int, tasks: Sequence[Any] | None = None) -> None:
+def start(sock: socket.socket, board: Board, slot: int, output: int, tasks: Sequence[Any] | None = None) -> None:
     """The whole life of a worker process; never returns."""
     atexit._clear()  # what the parent registered is the parent's
     worker.in_task = True
@@ -265,7 +267,7 @@ def start(sock: socket.socket, board: Board, slot: int, tasks: Sequence[Any] | N
     alias.install()
     status = 0
     try:
-        Server(sock, board, slot, tasks).serve()
+        Server(sock, board, slot, output, tasks).serve()
     except (BrokenPipeError, ConnectionError):
         status = 1  # the parent is gone
     except BaseException:

@@ -25,7 +25,9 @@ class Starter(Protocol):
     shares_memory: bool
     """Whether workers inherit this process's objects."""
 
-    def start(self, slot: int, sock: socket.socket) -> int: ...
+    def start(self, slot: int, sock: socket.socket, output: int) -> int:
+        """`output`: the descriptor of the file that what it writes goes to."""
+
     def exit_code(self, pid: int) -> int | None: ...
     def close(self) -> None: ...
 
@@ -87,7 +89,7 @@ class ForkStarter:
         self._board, self._tasks, self._guard = board, tasks, Guard()
         self.parent_ends: set[socket.socket] = set()
 
-    def start(self, slot: int, sock: socket.socket) -> int:
+    def start(self, slot: int, sock: socket.socket, output: int) -> int:
         from labtech_cli.run import serve
 
         for stream in (sys.stdout, sys.stderr):  # what is buffered must not be written twice
@@ -98,7 +100,7 @@ class ForkStarter:
             self._guard.forget()
             for other in self.parent_ends:
                 other.close()
-            serve.start(sock, self._board, slot, self._tasks)
+            serve.start(sock, self._board, slot, output, self._tasks)
         self._guard.add(pid)
         return pid
 
@@ -119,14 +121,15 @@ class SpawnStarter:
     def __init__(self, board: Board, workers: int) -> None:
         self._board, self._environment, self._guard = board, worker_environment(workers), Guard()
 
-    def start(self, slot: int, sock: socket.socket) -> int:
+    def start(self, slot: int, sock: socket.socket, output: int) -> int:
         call = (
             "from labtech_cli.run.board import Board; from labtech_cli.run.serve import start; import socket; "
-            f"start(socket.socket(fileno={sock.fileno()}), Board({self._board.size}, {self._board.fd}), {slot})"
+            f"board = Board({self._board.size}, {self._board.fd}); "
+            f"start(socket.socket(fileno={sock.fileno()}), board, {slot}, {output})"
         )
         process = subprocess.Popen(
             python_command(call),
-            pass_fds=(sock.fileno(), self._board.fd),
+            pass_fds=(sock.fileno(), self._board.fd, output),
             env=self._environment,
             stdin=subprocess.DEVNULL,
             process_group=0,
@@ -166,8 +169,8 @@ class ZygoteStarter:
         """Import modules there; does not wait."""
         self._ask(("preload", [list(path), *places]))
 
-    def start(self, slot: int, sock: socket.socket) -> int:
-        self._ask(("fork", slot), [sock.fileno()])
+    def start(self, slot: int, sock: socket.socket, output: int) -> int:
+        self._ask(("fork", slot), [sock.fileno(), output])
         return int(self._answer())
 
     def exit_code(self, pid: int) -> int | None:

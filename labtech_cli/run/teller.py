@@ -73,8 +73,7 @@ class Teller:
         number = report.number
         self.begin(number, time.time())
         self._tails[number] = (self._tails.get(number, b"") + report.text)[-_TAIL_BYTES:]
-        text = report.text.decode("utf-8", "backslashreplace")
-        self.sinks.emit(TaskOutput(self.run_id, time.time(), self.graph.tasks[number], text))
+        self.sinks.emit(TaskOutput(self.run_id, time.time(), self.graph.tasks[number], report.text))
 
     def with_tail(self, number: int, failure: Failure) -> Failure:
         """A failure with the end of what the task wrote."""

@@ -36,7 +36,7 @@ def main(control_fd: int, board_fd: int, board_size: int) -> None:
     workers: set[int] = set()
     while True:
         try:
-            message, fds, _, _ = socket.recv_fds(control, _REQUEST_BYTES, 1)
+            message, fds, _, _ = socket.recv_fds(control, _REQUEST_BYTES, 2)
         except ConnectionError:
             break
         if not message:
@@ -60,8 +60,9 @@ def _answer(message: bytes, fds: list[int], control: socket.socket, board: Board
         pid = os.fork()
         if pid == 0:
             control.close()
-            start(socket.socket(fileno=fds[0]), board, value)
-        os.close(fds[0])
+            start(socket.socket(fileno=fds[0]), board, value, fds[1])
+        for fd in fds:
+            os.close(fd)
         workers.add(pid)
         return pickle.dumps(pid)
     workers.discard(value)

@@ -57,7 +57,7 @@ def failed(item: Any, message: str = "no data", traceback: str = TRACEBACK, outp
 
 
 def wrote(item: Any, text: str) -> TaskOutput:
-    return TaskOutput("r1", T0, item, text)
+    return TaskOutput("r1", T0, item, text.encode("utf-8", "surrogatepass"))
 
 
 def warned(message: str) -> Warned:

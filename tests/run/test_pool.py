@@ -140,9 +140,9 @@ def test_what_runs_is_known_while_it_runs(tmp_path: Path) -> None:
 def test_many_large_inputs_pass_the_bound_of_what_a_worker_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from labtech_cli.run import pool
+    from labtech_cli.run import handle
 
-    monkeypatch.setattr(pool, "HELD_BYTES", 100_000)
+    monkeypatch.setattr(handle, "HELD_BYTES", 100_000)
     arrays = [Array(60_000, fill) for fill in range(1, 9)]
     tasks = [SpoilsInput(array, turn) for turn in range(3) for array in arrays]
     results = make_lab(tmp_path).run_tasks([*tasks, After(list(arrays))], disable_progress=True)
