@@ -50,7 +50,6 @@ def is_killed() -> None:
 
 
 def is_terminated() -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(60)
 
@@ -80,8 +79,9 @@ def hangs() -> None:
 
 def hangs_deaf() -> None:
     """In a process that listens to no signal that can be ignored, with a child that does not either."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
-        signal.signal(number, signal.SIG_IGN)
+    if threading.current_thread() is threading.main_thread():  # else Python does not let it
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
+            signal.signal(number, signal.SIG_IGN)
     if os.fork() == 0:
         time.sleep(1000)
     hangs()
