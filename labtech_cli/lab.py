@@ -18,6 +18,7 @@ from labtech_cli.core.present import render
 from labtech_cli.core.task import ResultMeta, attach, is_task, is_task_type, type_of
 from labtech_cli.errors import DamagedResult, LabError, RunInterrupted, TaskFailed, TaskNotFound, did_you_mean
 from labtech_cli.outcome import RunResult, no_context
+from labtech_cli.project.settings import ON_CODE_CHANGE
 from labtech_cli.report.base import FanOut, Reporter
 from labtech_cli.run.context import ContextSpec
 from labtech_cli.run.guard import refuse_in_worker
@@ -25,7 +26,7 @@ from labtech_cli.run.loop import Rules
 from labtech_cli.run.runner import RunnerBackend
 from labtech_cli.run.starters import cpu_count
 from labtech_cli.session import Prepared, Session
-from labtech_cli.staleness import CHOICES, Staleness
+from labtech_cli.staleness import Staleness
 from labtech_cli.store import formats
 from labtech_cli.store.blobs import Stored, verify
 from labtech_cli.store.local import LocalStorage
@@ -90,8 +91,8 @@ class Lab:
             raise LabError(f"max_workers must be a whole number of at least 1, not {max_workers!r}")
         if context is not None and not isinstance(context, Mapping):
             raise LabError(f"context must be a dict, not {type(context).__name__}")
-        if on_code_change not in CHOICES:
-            hint = did_you_mean(str(on_code_change), CHOICES)
+        if on_code_change not in ON_CODE_CHANGE:
+            hint = did_you_mean(str(on_code_change), ON_CODE_CHANGE)
             raise LabError(f"on_code_change cannot be {on_code_change!r}", hint=hint)
         self.on_code_change = on_code_change
         given = read_needs("Lab", {"retries": retries, "timeout": timeout})

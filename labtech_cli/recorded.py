@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from labtech_cli.code.changes import changes
 from labtech_cli.code.closures import Closure, read_closure
@@ -15,6 +15,7 @@ from labtech_cli.store.restore import find_class
 from labtech_cli.store.storage import Storage
 
 _MOST_NAMED = 3
+T = TypeVar("T")
 
 
 class Cause(NamedTuple):
@@ -41,21 +42,19 @@ class Recorded:
 
     def known_closure(self, digest: str) -> Closure | None:
         """A recorded closure; None where its document is lost or foreign."""
-        if digest not in self._closures:
-            try:
-                self._closures[digest] = read_closure(self._storage.documents([digest])[digest])
-            except (KeyError, ValueError):
-                self._closures[digest] = None
-        return self._closures[digest]
+        return self._read(digest, read_closure, self._closures)
 
     def fingerprint(self, digest: str) -> Fingerprint | None:
         """The code of one task type as it was; None where its document is lost or foreign."""
-        if digest not in self._fingerprints:
+        return self._read(digest, from_json, self._fingerprints)
+
+    def _read(self, digest: str, reader: Callable[[str], T], known: dict[str, T | None]) -> T | None:
+        if digest not in known:
             try:
-                self._fingerprints[digest] = from_json(self._storage.documents([digest])[digest])
+                known[digest] = reader(self._storage.documents([digest])[digest])
             except (KeyError, ValueError):
-                self._fingerprints[digest] = None
-        return self._fingerprints[digest]
+                known[digest] = None
+        return known[digest]
 
     def differs(self, digest: str, now: Mapping[str, Fingerprint]) -> bool:
         """Whether a closure has other code of the types in `now`; what is not known does not differ."""

@@ -20,6 +20,7 @@ from labtech_cli.errors import DamagedResult, StaleResults
 from labtech_cli.outcome import RunResult
 from labtech_cli.report.base import FanOut
 from labtech_cli.run.backends import make_runner
+from labtech_cli.run.claims import keeps
 from labtech_cli.run.interrupts import Interrupts
 from labtech_cli.run.loop import Loop, Rules
 from labtech_cli.run.origin import Origin, command_line
@@ -33,8 +34,6 @@ from labtech_cli.store.records import Timings
 
 if TYPE_CHECKING:
     from labtech_cli.lab import Lab
-
-_AT_ONCE = 500  # results read from the storage at a time: bounds memory
 
 
 @dataclass(slots=True)
@@ -51,6 +50,10 @@ class Prepared:
     staleness: Staleness
     """The code behind the tasks, and the results that other code has made."""
     policy: Policy = field(default_factory=Policy)
+
+    def replan(self) -> None:
+        """Plan again, once other results are present."""
+        self.plan = make_plan(self.plan.graph, self.present, self.policy, self.staleness.stale)
 
     def runs(self) -> bytearray:
         return bytearray([action is Action.RUN for action in self.plan.actions])
@@ -96,10 +99,10 @@ class Session:
 
     def _look_again(self) -> None:
         """Somebody wrote to the storage after the plan was made: what was removed meanwhile must be computed."""
-        present, plan = self.storage.present(), self.prepared.plan
+        present = self.storage.present()
         if any(action is Action.LOAD and key not in present for key, action in self._actions()):
             self.prepared.present = present
-            self.prepared.plan = make_plan(plan.graph, present, self.prepared.policy, self.prepared.staleness.stale)
+            self.prepared.replan()
 
     def _stale(self) -> list[str]:
         """What to say of results that the plan loads though other code made them. Raises `StaleResults`."""
@@ -124,7 +127,9 @@ class Session:
         loaded = plan.numbers(Action.LOAD)
         for number in loaded:
             self._emit(TaskFinished(self.run_id, time.time(), graph.tasks[number], Outcome.LOADED))
-        kept_here = [number for number in graph.targets if runs[number] and not self._keeps(number)]
+        kept_here = [
+            number for number in graph.targets if runs[number] and not keeps(self.storage, graph.tasks[number])
+        ]
         shelf = Shelf(graph, self.storage, runs, kept_here, self.lab.trust)
         runner = make_runner(self.lab.runner, [graph.tasks[number] for number in plan.numbers(Action.RUN)], zygote)
         tracking: Tracking | None = None
@@ -220,7 +225,7 @@ class Session:
             key = graph.tasks[number]._labtech_key
             if self.prepared.plan.actions[number] is Action.LOAD or (loop is not None and loop.done_well[number]):
                 available.add(key)
-                if (given := shelf.get(number)) is not None and not self._keeps(number):
+                if (given := shelf.get(number)) is not None and not keeps(self.storage, graph.tasks[number]):
                     inputs[key] = given
         saved = sum(self.prepared.present.get(graph.tasks[number]._labtech_key, 0.0) for number in loaded)
         self._emit(
@@ -232,28 +237,20 @@ class Session:
         """Check every result the plan would load; what is damaged is set aside and planned to run."""
         messages: list[str] = []
         while True:
-            graph = self.prepared.plan.graph
-            tasks = {graph.tasks[n]._labtech_key: graph.tasks[n] for n in self.prepared.plan.numbers(Action.LOAD)}
-            keys = list(tasks)
-            bad: list[str] = []
-            for start in range(0, len(keys), _AT_ONCE):
-                found = self.storage.load(keys[start : start + _AT_ONCE])
-                for key, stored in found.items():
-                    self.lab.trust.check(key, stored)
-                bad.extend(key for key, stored in found.items() if _damage(stored) is not None)
+            plan = self.prepared.plan
+            bad = []
+            for task, stored in self.lab.stored([plan.graph.tasks[number] for number in plan.numbers(Action.LOAD)]):
+                if stored is not None:
+                    self.lab.trust.check(task._labtech_key, stored)
+                    if _damage(stored) is not None:
+                        bad.append(task)
             if not bad:
                 return messages
-            for key in bad:
-                self.storage.set_aside(key)
-                self.prepared.present.pop(key, None)
-                messages.append(f"the result of {render(tasks[key], 100)} was damaged: set aside, computed again")
-            stale = self.prepared.staleness.stale
-            self.prepared.plan = make_plan(graph, self.prepared.present, self.prepared.policy, stale)
-
-    def _keeps(self, number: int) -> bool:
-        """Whether the storage keeps the result of a task."""
-        kind = type(self.prepared.plan.graph.tasks[number]).__labtech__
-        return self.storage.keeps and not kind.keeps_nothing
+            for task in bad:
+                self.storage.set_aside(task._labtech_key)
+                self.prepared.present.pop(task._labtech_key, None)
+                messages.append(f"the result of {render(task, 100)} was damaged: set aside, computed again")
+            self.prepared.replan()
 
     def _schedule(self, runs: bytearray) -> Schedule:
         graph = self.prepared.plan.graph

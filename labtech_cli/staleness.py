@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from labtech_cli.code.closures import Closure, Codes
 from labtech_cli.core.graph import Graph
 from labtech_cli.core.plan import Action, Plan
 from labtech_cli.recorded import Cause, Recorded, describe
 from labtech_cli.store.storage import Storage
-
-CHOICES = ("warn", "rerun", "ignore", "error")
-"""What `on_code_change` may be."""
 
 
 @dataclass
@@ -29,6 +25,12 @@ class Staleness:
     codes: Codes
     stale: dict[str, str] = field(default_factory=dict)
     """By key: the digest of the closure that the result was made by."""
+    _recorded: Recorded = field(init=False)
+    _known: dict[tuple[str, int, str], list[Cause]] = field(init=False, default_factory=dict)
+    """The causes by what they follow from: the recorded closure, the present one, the type."""
+
+    def __post_init__(self) -> None:
+        self._recorded = Recorded(self.storage)
 
     @classmethod
     def look(cls, graph: Graph, storage: Storage) -> Staleness:
@@ -72,11 +74,3 @@ class Staleness:
             f"{many} cached {'result' if many == 1 else 'results'} of {label} made by other code: {why}"
             for (label, why), many in told.items()
         ]
-
-    @cached_property
-    def _recorded(self) -> Recorded:
-        return Recorded(self.storage)
-
-    @cached_property
-    def _known(self) -> dict[tuple[str, int, str], list[Cause]]:
-        return {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +9,7 @@ from typing import Any
 
 from labtech_cli.cli.catalogue import Catalogue, module_of
 from labtech_cli.cli.differing import task_text
+from labtech_cli.cli.receipt import origin_of
 from labtech_cli.code.model import Fingerprint, Unsure
 from labtech_cli.core.plan import Action, Why
 from labtech_cli.core.present import params_json, render
@@ -200,7 +200,8 @@ class Explainer:
         """Its result, if there is one, and whether it is whole."""
         for row in self.lab.storage.rows([found.key]):
             found.row = row
-            found.origin = self._origin(row.origin)
+            texts = self.lab.storage.documents([row.origin]) if row.origin else {}
+            found.origin = origin_of(texts.get(row.origin or "")) or {}
         stored = self.lab.storage.load([found.key]).get(found.key)
         if stored is None:
             return
@@ -212,13 +213,6 @@ class Explainer:
             found.state = ""
         except LabtechError as error:
             found.reason = f"cached, but {error.message}"
-
-    def _origin(self, digest: str | None) -> Mapping[str, Any]:
-        try:
-            found = json.loads(self.lab.storage.documents([digest])[digest]) if digest else {}
-        except (KeyError, ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
 
     def _with_paths(self, key: str, causes: Sequence[Cause]) -> list[tuple[Cause, str]]:
         return [(cause, path_to(self.known, key, cause.type) or "") for cause in causes]

@@ -26,7 +26,7 @@ from labtech_cli.cli.options import (
 )
 from labtech_cli.cli.recode import Recoder
 from labtech_cli.cli.reshaping import Asked, read_request
-from labtech_cli.cli.shared import data_stream, load_module, make_lab, read_config
+from labtech_cli.cli.shared import confirmed, data_stream, load_module, make_lab, read_config
 from labtech_cli.errors import ConfigError
 from labtech_cli.recorded import Recorded
 from labtech_cli.report.tables import write_rows
@@ -162,7 +162,7 @@ def carry_out(
     else:
         announce(migration)
         if not dry_run:
-            if not yes and not _confirmed():
+            if not yes and not confirmed("migrate"):
                 raise typer.Exit(1)
             moves = signed(place, migration.moves)
             if migration.documents:
@@ -236,10 +236,3 @@ def _title(asked: Asked, keep: str | None) -> str:
         words += ["--no-code-version"] if version is None else ["--code-version", version]
     words += [word for value in asked.where for word in ("--where", value)]
     return shlex.join([*words, "--keep", keep] if keep else words)
-
-
-def _confirmed() -> bool:
-    if not sys.stdin.isatty():
-        raise ConfigError("nothing was migrated: there is no terminal to ask on", hint="add --yes to migrate")
-    print("migrate them? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

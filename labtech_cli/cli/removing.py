@@ -28,7 +28,7 @@ from labtech_cli.cli.options import (
     WhereOption,
     YesOption,
 )
-from labtech_cli.cli.shared import data_stream, find_targets, read_config
+from labtech_cli.cli.shared import confirmed, data_stream, find_targets, read_config
 from labtech_cli.errors import ConfigError, StorageError
 from labtech_cli.report.words import count, duration, size
 from labtech_cli.store.records import Row
@@ -81,7 +81,7 @@ def rm(
     free = [row for row in rows if row.key not in needed]
     announce(free, len(rows) - len(free), "; --force removes them, too")
     if free and not dry_run:
-        if not yes and not confirmed():
+        if not yes and not confirmed("remove"):
             raise typer.Exit(1)
         removed = remove(catalogue.storage, free, force=force)
         print(f"removed {count(removed, 'result')}", file=sys.stderr)
@@ -131,7 +131,7 @@ def gc(
         announce(rows, chosen.needed, "")
         removed = 0
         if rows and not dry_run:
-            if not yes and not confirmed():
+            if not yes and not confirmed("remove"):
                 raise typer.Exit(1)
             removed = remove(catalogue.storage, rows)
             _compact(catalogue.storage)
@@ -154,14 +154,6 @@ def announce(rows: Sequence[Row], needed: int, hint: str) -> None:
     print(f"to be removed: {what}", file=sys.stderr)
     if needed:
         print(f"to stay, as live runs need them: {count(needed, 'result')}{hint}", file=sys.stderr)
-
-
-def confirmed() -> bool:
-    """Ask on the terminal. Raises `ConfigError` where there is none."""
-    if not sys.stdin.isatty():
-        raise ConfigError("nothing was removed: there is no terminal to ask on", hint="add --yes to remove")
-    print("remove them? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def remove(storage: Storage, rows: Sequence[Row], *, force: bool = False) -> int:

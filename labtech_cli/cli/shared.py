@@ -140,6 +140,14 @@ def data_stream(output: Path | None = None) -> Iterator[TextIO]:
         os.close(real)
 
 
+def confirmed(verb: str) -> bool:
+    """Ask on the terminal whether to do it, as "remove". Raises `ConfigError` where there is none."""
+    if not sys.stdin.isatty():
+        raise ConfigError(f"nothing was {verb}d: there is no terminal to ask on", hint=f"add --yes to {verb}")
+    print(f"{verb} them? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def _write(text: str, output: Path) -> None:
     try:
         output.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -169,7 +169,7 @@ class Setting:
         return self.convert(value, base)
 
 
-ON_CODE_CHANGE = ("warn", "rerun", "ignore", "error")
+ON_CODE_CHANGE = ("warn", "rerun", "ignore", "error")  # results whose code has changed since
 SETTINGS = (
     Setting("lab.storage", str, "a folder, a URL or 'none'", "labtech_storage", storage),
     Setting("lab.workers", int, "a whole number, at least 1", None, at_least(1)),

@@ -7,10 +7,16 @@ A claim is never held by a task that waits, so two runs cannot wait for each oth
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from labtech_cli.core.graph import Graph
 from labtech_cli.store.records import Claim
 from labtech_cli.store.storage import Claiming, Storage
+
+
+def keeps(storage: Storage, task: Any) -> bool:
+    """Whether the storage keeps the result of a task: others have no use for those it does not."""
+    return storage.keeps and not type(task).__labtech__.keeps_nothing
 
 
 class Claims:
@@ -21,14 +27,15 @@ class Claims:
         self._held: set[int] = set()
 
     def keeps(self, number: int) -> bool:
-        """Whether the storage keeps the result of a task: others have no use for those it does not."""
-        return self._storage.keeps and not type(self._graph.tasks[number]).__labtech__.keeps_nothing
+        """See `keeps`."""
+        return keeps(self._storage, self._graph.tasks[number])
 
     def ask(self, number: int, claim: Claiming) -> Claim:
         """Who computes a task that may start now."""
-        if not self.keeps(number):
+        task = self._graph.tasks[number]
+        if not keeps(self._storage, task):
             return Claim.MINE
-        answer = claim(self._graph.tasks[number]._labtech_key, not self._replaces[number])
+        answer = claim(task._labtech_key, not self._replaces[number])
         if answer is Claim.MINE:
             self._held.add(number)
         return answer

@@ -19,6 +19,7 @@ TRUST_LOCKS = "LABTECH_TRUST_LOCKS"
 """The variable by which a user says that a network file system's locks can be trusted."""
 _BUSY_SECONDS = 60.0
 _RETRY_SECONDS = 0.02
+_MANY = 500  # parameters of one statement
 _CHECKPOINT_PAGES = 8000  # 32 MB of log: each checkpoint waits for the disk twice
 T = TypeVar("T")
 
@@ -221,6 +222,13 @@ class Database:
         elif "full" in reason or "No space" in reason:
             hint = "make room on the disk; what was saved before is safe"
         return StorageError(f"storage '{self.path}': {reason[:1].lower()}{reason[1:]}", hint=hint)
+
+
+def portions(keys: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Keys, as many at a time as one statement takes: what stands after `IN`, and its values."""
+    for start in range(0, len(keys), _MANY):
+        some = list(keys[start : start + _MANY])
+        yield f"({','.join('?' * len(some))})", some
 
 
 def _patiently(action: Callable[[], T]) -> T:

@@ -97,6 +97,17 @@ class FolderPlace(Place):
                 os.unlink(beside)
             raise
 
+    def announce(self, name: str, data: bytes) -> None:
+        def write(path: str) -> None:
+            with open(path, "xb", buffering=0) as file:
+                try:
+                    file.write(data)
+                except BaseException:
+                    os.unlink(path)
+                    raise
+
+        self._into(name, write)
+
     def create(self, objects: Mapping[str, bytes]) -> set[str]:
         done = zip(objects, self._each(lambda name: self._create(name, objects[name]), objects), strict=True)
         return {name for name, made in done if made}

@@ -29,13 +29,12 @@ from typing import Any
 from labtech_cli.errors import CacheError
 from labtech_cli.store import ledger, listings, rewrites
 from labtech_cli.store.blobs import Blob, Stored, digest
-from labtech_cli.store.database import Database
+from labtech_cli.store.database import Database, portions
 from labtech_cli.store.parts import homes, new_home, read_parts, write_parts
 from labtech_cli.store.records import Journal, Move, Owner, Record, Row, Timings, TypeStats
 from labtech_cli.store.schema import CLEAR, INSERT, INSERT_TIMING
 from labtech_cli.store.storage import Claiming, Storage
 
-_MANY = 500  # parameters of one statement
 _PLAIN = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
@@ -149,9 +148,9 @@ class LocalStorage(Storage):
         for key, form, parts, data, signature in self._parts(keys, columns, tables):
             inline = data if isinstance(data, bytes) else str(data or "").encode()
             try:
-                found[key] = Stored(form, read_parts(self.path, parts, inline), signature or "")
+                found[key] = Stored(_text(form), read_parts(self.path, _text(parts), inline), _text(signature or ""))
             except (CacheError, ValueError):  # such a name is not followed: the result counts as damaged
-                found[key] = Stored(form, (Blob("the list of its files", 0, "", None, ""),))
+                found[key] = Stored(str(form), (Blob("the list of its files", 0, "", None, ""),))
         return found
 
     def rows(self, keys: Iterable[str] | None = None) -> Iterator[Row]:
@@ -167,15 +166,14 @@ class LocalStorage(Storage):
         found = {}
         for key, form, parts, signature in self._parts(keys, "key, format, parts, signature"):
             with suppress(CacheError, ValueError):  # such a text names nothing: there is nothing to compare
-                found[key] = Stored(form, read_parts(self.path, parts, b""), signature or "").outline()
+                whole = Stored(_text(form), read_parts(self.path, _text(parts), b""), _text(signature or ""))
+                found[key] = whole.outline()
         return found
 
     def _parts(self, keys: Sequence[str], columns: str, tables: str = "task") -> Iterator[Any]:
         """What `tables` tell of results, many at a time."""
-        for start in range(0, len(keys), _MANY):
-            some = keys[start : start + _MANY]
-            marks = ",".join("?" * len(some))
-            query = f"SELECT {columns} FROM {tables} WHERE format IS NOT NULL AND key IN ({marks})"
+        for marks, some in portions(keys):
+            query = f"SELECT {columns} FROM {tables} WHERE format IS NOT NULL AND key IN {marks}"
             yield from self._database.select(query, some)
 
     def remove(self, keys: Sequence[str]) -> int:
@@ -194,11 +192,9 @@ class LocalStorage(Storage):
             keys = [key for key in keys if key not in needed]
             folders = [folder for found in self._there(database, keys).values() for folder in found]
             ledger.litter(database, folders, None)
-            for start in range(0, len(keys), _MANY):
-                some = list(keys[start : start + _MANY])
-                marks = ",".join("?" * len(some))
-                database.execute(f"DELETE FROM data WHERE id IN (SELECT id FROM task WHERE key IN ({marks}))", some)
-                removed += database.execute(f"{CLEAR} WHERE format IS NOT NULL AND key IN ({marks})", some).rowcount
+            for marks, some in portions(keys):
+                database.execute(f"DELETE FROM data WHERE id IN (SELECT id FROM task WHERE key IN {marks})", some)
+                removed += database.execute(f"{CLEAR} WHERE format IS NOT NULL AND key IN {marks}", some).rowcount
         self._ledger.sweep()
         return removed
 
@@ -230,10 +226,8 @@ class LocalStorage(Storage):
     def _there(self, database: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[str]]:
         """Those of `keys` that have a result, with the folders of its large parts."""
         found: dict[str, list[str]] = {}
-        for start in range(0, len(keys), _MANY):
-            some = list(keys[start : start + _MANY])
-            marks = ",".join("?" * len(some))
-            query = f"SELECT key, parts FROM task WHERE parts IS NOT NULL AND key IN ({marks})"
+        for marks, some in portions(keys):
+            query = f"SELECT key, parts FROM task WHERE parts IS NOT NULL AND key IN {marks}"
             for key, parts in database.execute(query, some):
                 found[key] = homes(parts)
         return found
@@ -310,6 +304,13 @@ class LocalStorage(Storage):
             self._spool = None
         self._ledger.leave(stay=False)
         self._database.close()
+
+
+def _text(value: Any) -> str:
+    """A column of a row, which another program may have filled. Raises ValueError where it is no text."""
+    if not isinstance(value, str):
+        raise ValueError("no text")
+    return value
 
 
 def _remove_own(folder: str, pid: int) -> None:

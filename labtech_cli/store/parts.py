@@ -46,9 +46,10 @@ def read_parts(folder: Path, parts: str, data: bytes) -> tuple[Blob, ...]:
     return tuple(found)
 
 
-def homes(parts: str | None) -> list[str]:
-    """The folders that the text of a result's parts names."""
-    return list({home for line in (parts or "").split("\n") if is_home(home := line.rpartition("\t")[2])})
+def homes(parts: object) -> list[str]:
+    """The folders that the text of a result's parts names; what is no text names none."""
+    lines = parts.split("\n") if isinstance(parts, str) else ()
+    return list({home for line in lines if is_home(home := line.rpartition("\t")[2])})
 
 
 def is_home(folder: str) -> bool:

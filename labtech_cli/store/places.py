@@ -53,6 +53,11 @@ class Place(ABC):
     def put(self, objects: Mapping[str, bytes]) -> None:
         """Write objects, in place of those that are there; each of them atomically."""
 
+    def announce(self, name: str, data: bytes) -> None:
+        """Write an object before anything of this owner's is there, its spool included. Where nothing can be
+        written at once without a spool, it may be seen empty for an instant."""
+        self.put({name: data})
+
     @abstractmethod
     def create(self, objects: Mapping[str, bytes]) -> set[str]:
         """Write those objects that are not there; which were written."""

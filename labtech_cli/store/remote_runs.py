@@ -12,10 +12,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 from labtech_cli.store.owners import Watch, new_owner
-from labtech_cli.store.places import Place
+from labtech_cli.store.places import Place, Stamp
 from labtech_cli.store.records import Owner
 
 GRACE = 3600.0
@@ -45,25 +45,21 @@ class Runs:
             self._watch = Watch()
             try:
                 self._place.make(self._owner.id)
-                self._write()
+                self._place.announce(*self._registration())
             except BaseException:
                 self._owner = None
                 raise
         assert self._owner is not None
         return self._owner
 
-    def _write(self) -> None:
+    def _registration(self) -> tuple[str, bytes]:
         assert self._owner is not None
-        objects = {_name(self._owner.id): json.dumps(self._owner._asdict()).encode()}
-        try:
-            self._place.put(objects)
-        except FileNotFoundError:  # a sweep that did not know us yet took the folder we write beside in
-            self._place.put(objects)
+        return _name(self._owner.id), json.dumps(self._owner._asdict()).encode()
 
     def beat(self) -> None:
         """Live on."""
         self._owner = self.register()._replace(beat=self.register().beat + 1)
-        self._write()
+        self._place.put(dict([self._registration()]))
 
     def need(self, keys: Collection[str]) -> None:
         """Nothing is to remove these results while this owner lives."""
@@ -117,19 +113,32 @@ class Runs:
         if away := [owner for owner in others if owner.host != here.host and _name(owner.id) in stamps]:
             now = self._place.now()
             dead += [owner for owner in away if 0 < stamps[_name(owner.id)].time < now - GRACE]
+        self._sweep_unreadable(stamps, others)
         for owner in dead:
             self._place.remove([f"runs/{owner.id}.needs", _name(owner.id)])
         gone = {owner.id for owner in dead}
         known = {owner.id for owner in others} - gone | {here.id}
         self._place.sweep(lambda owner: owner in known or self.registered(owner))
 
+    def _sweep_unreadable(self, stamps: Mapping[str, Stamp], others: Sequence[Owner]) -> None:
+        """Registrations that were never finished."""
+        readable = {self.register().id, *[owner.id for owner in others]}
+        odd = [name for name in stamps if name.endswith(".json") and _id(name) not in readable]
+        if odd:
+            now = self._place.now()
+            self._place.remove([name for name in odd if 0 < stamps[name].time < now - GRACE])
+
     def registered(self, owner_id: str) -> bool:
         """Whether there is such an owner, dead or alive."""
-        return bool(_OWNER.fullmatch(owner_id)) and bool(self._place.read([_name(owner_id)]))
+        return bool(_OWNER.fullmatch(owner_id)) and _name(owner_id) in self._place.read([_name(owner_id)])
 
 
 def _name(owner_id: str) -> str:
     return f"runs/{owner_id}.json"
+
+
+def _id(name: str) -> str:
+    return name.removeprefix("runs/").removesuffix(".json")
 
 
 def _decode(name: str, data: bytes) -> Owner | None:

@@ -10,10 +10,9 @@ from dataclasses import astuple
 from typing import Any
 
 from labtech_cli.errors import StorageError
-from labtech_cli.store.database import Database
+from labtech_cli.store.database import Database, portions
 from labtech_cli.store.records import Journal, Move
 
-_MANY = 500
 _SELECT = (
     "SELECT task.id, key, type, code_version, params, document.digest, signature, format IS NOT NULL "
     "FROM task LEFT JOIN document ON document.id = task.code"
@@ -94,9 +93,7 @@ def _check(
 
 def _rows(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     found = {}
-    for start in range(0, len(keys), _MANY):
-        some = list(keys[start : start + _MANY])
-        marks = ",".join("?" * len(some))
-        for row in connection.execute(f"{_SELECT} WHERE key IN ({marks})", some):
+    for marks, some in portions(keys):
+        for row in connection.execute(f"{_SELECT} WHERE key IN {marks}", some):
             found[str(row[1])] = row
     return found

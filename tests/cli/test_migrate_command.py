@@ -14,8 +14,6 @@ import pytest
 from cli_kit import COMMAND, Cli, Ended, checked, environment
 
 from labtech_cli.cli import main
-from labtech_cli.store.local import LocalStorage
-from labtech_cli.store.storage import Storage
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 from memory_storage import MemoryStorage, remember
@@ -23,9 +21,6 @@ from migrate_tasks import Fit, Grown, Kind, Loose, Report, Size, Train
 
 M = "migrate_tasks"
 TO_FIT = f"{M}.Train {M}.Fit --rename lr=rate --drop note --set momentum=0.9 --code-version v2".split()
-real = pytest.mark.skipif(
-    LocalStorage.rewrite is Storage.rewrite, reason="the local storage cannot rewrite identities yet"
-)
 
 
 class Inside:
@@ -280,7 +275,6 @@ def executed(cli: Cli, target: str) -> dict[str, int]:
     return cli("run", target, "--json", "--runner", "serial").check().counts()
 
 
-@real
 def test_after_a_move_nothing_runs_again(ran: Cli) -> None:
     ran.write("lab/__init__.py", "")
     ran.write(
@@ -304,7 +298,6 @@ def test_after_a_move_nothing_runs_again(ran: Cli) -> None:
     ]
 
 
-@real
 def test_fields_enum_members_and_versions_that_changed(ran: Cli) -> None:
     text = ran.read("experiments.py").replace("SMALL", "TINY").replace('"v2"', '"v3"').replace("scale", "factor")
     ran.write("experiments.py", text)
@@ -317,7 +310,6 @@ def test_fields_enum_members_and_versions_that_changed(ran: Cli) -> None:
     assert executed(ran, "experiments.py:total") == {"loaded": 1}
 
 
-@real
 def test_it_asks_on_a_terminal(ran: Cli) -> None:
     child = pexpect.spawn(
         COMMAND[0],

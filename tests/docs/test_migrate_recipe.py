@@ -12,9 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from labtech_cli.store.local import LocalStorage
-from labtech_cli.store.storage import Storage
-
 COOKBOOK = Path(__file__).parents[2] / "docs" / "cookbook.md"
 SECTION = COOKBOOK.read_text(encoding="utf-8").partition("\n### Letting the results follow\n")[2].partition("\n## ")[0]
 STEP = re.compile(r"^```(python \S+|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -49,7 +46,6 @@ def results(folder: Path) -> set[str]:
     return {row["key"] for row in rows}
 
 
-@pytest.mark.skipif(LocalStorage.rewrite is Storage.rewrite, reason="the local storage cannot rewrite identities yet")
 @pytest.mark.slow
 def test_nothing_is_computed_again_after_each_change_and_undo_restores(tmp_path: Path) -> None:
     runs: list[dict[str, int]] = []

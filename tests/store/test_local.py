@@ -323,3 +323,16 @@ def rows_of(folder: Path, table: str) -> list[tuple[object, ...]]:
     found = database.execute(f"SELECT * FROM {table}").fetchall()
     database.close()
     return found
+
+
+@pytest.mark.parametrize("column", ["parts", "format", "signature"])
+def test_a_row_whose_columns_are_no_text_is_a_damaged_result(storage: LocalStorage, column: str) -> None:
+    storage.commit([record(storage, "k", b"1", LARGE), record(storage, "whole", b"2")])
+    edit(storage.path, f"UPDATE task SET {column} = X'00ff' WHERE key = 'k'")
+    found = storage.load(["k", "whole"])
+    with pytest.raises(DamagedResult):
+        verify(found["k"])
+    assert content(found["whole"]) == [b"2"]
+    assert list(storage.outlines(["k", "whole"])) == ["whole"]
+    storage.set_aside("k")
+    assert storage.load(["k"]) == {} and len(os.listdir(storage.path / "damaged")) == 1

@@ -20,7 +20,6 @@ from labtech_cli.store.local import LocalStorage
 from labtech_cli.store.migrate import Migration, plan_migration
 from labtech_cli.store.reshape import Request
 from labtech_cli.store.restore import Restorer
-from labtech_cli.store.storage import Storage
 
 M = "migrate_tasks"
 TO_FIT = Request(f"{M}.Train", f"{M}.Fit", {"momentum": 0.9}, {"lr": "rate"}, drop=["note"], code_version=("v2",))
@@ -274,7 +273,6 @@ def test_one_task_that_holds_very_many() -> None:
     assert Report([Fit(number) for number in range(5_000)]).cache_key in storage.present()
 
 
-@pytest.mark.skipif(LocalStorage.rewrite is Storage.rewrite, reason="the local storage cannot rewrite identities yet")
 def test_the_local_storage_does_what_is_planned_and_undoes_it(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path / "kept")
     storage.keep({"abc": "code"})

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from crash_kit import Steps, every_step, in_a_child
 from storage_kit import key, objects, record
 
 from labtech_cli.store import remote_runs
@@ -244,6 +245,42 @@ def test_what_a_foreign_object_says_is_no_run(url: str) -> None:
         storage._place.put({f"runs/{number:032x}.json": text})
     storage._place.put({"runs/x.json": b"{}"})
     assert storage.live() == [] and storage.needed() == set()
+    storage.close()
+
+
+def test_a_run_is_registered_before_it_has_a_folder_that_others_might_sweep(url: str, tmp_path: Path) -> None:
+    def looked_at(number: int) -> int:
+        def look(what: str) -> None:
+            for owner in os.listdir(spool) if spool.exists() else ():
+                assert first._runs.registered(owner), f"before {what}"
+
+        def action() -> None:
+            steps = Steps(number, look)
+            second = FsspecStorage(url)
+            second.enter([A])
+            second.commit([record(second, A, b"1", b"x" * 100_000)])
+            second.close()
+            os._exit(3 if steps.seen >= number else 0)
+
+        return in_a_child(action)
+
+    first, spool = FsspecStorage(url), tmp_path / "storage" / "spool"
+    first.enter([])
+    assert len(list(every_step(looked_at))) > 15
+    first.close()
+
+
+def test_a_registration_that_was_never_finished_is_forgotten_after_hours(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = FsspecStorage(url)
+    storage.enter([])
+    storage._place.put({f"runs/{'a' * 32}.json": b""})
+    storage._runs.sweep()
+    assert storage._runs.registered("a" * 32) and storage.live() == []
+    monkeypatch.setattr(remote_runs, "GRACE", -60.0)
+    storage._runs.sweep()
+    assert not storage._runs.registered("a" * 32)
     storage.close()
 
 

@@ -13,16 +13,11 @@ from labtech_cli.errors import StorageError
 from labtech_cli.store.records import Claim, Move
 from labtech_cli.store.storage import Storage
 
-NOT_YET: list[str] = []
-KINDS = [
-    pytest.param(kind, marks=pytest.mark.xfail(reason="not yet", strict=False) if kind in NOT_YET else ())
-    for kind in ("local", "file", "memory")
-]
 K, A, B, C, ABSENT = map(key, ("k", "a", "b", "c", "absent"))
 DIGEST, OTHER_DIGEST = "d" * 32, "e" * 32
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=["local", "file", "memory"])
 def another(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Storage]]:
     """Makes one more user of the same storage."""
     made: list[Storage] = []
