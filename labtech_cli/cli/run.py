@@ -98,6 +98,7 @@ def run(
         found = find_targets(targets, resolved, param, grid)
         from labtech_cli.cli.reporters import Readers, rerun_command
         from labtech_cli.core.plan import Policy
+        from labtech_cli.run import nested
 
         lab = make_lab(resolved, found)
         found, prepared = prepare(lab, found, Policy(rerun, rerun_targets, rerun_stale), part)
@@ -108,6 +109,7 @@ def run(
             junit_xml,
             rerun_command(sys.argv[1:]) if part is None else None,  # what is left would be split anew
         ).make()
+        nested.own_process = True
         done = lab.execute(
             prepared,
             reporters,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
-import signal
 import time
 from collections import OrderedDict
 from typing import Any
@@ -145,19 +143,3 @@ class WorkerHandle:
         if self._heard > ROOM_BYTES:
             self.output.restart()
             self._heard = 0
-
-
-def end_tree(pid: int) -> None:
-    """Kill a process, its group, and whatever it started elsewhere, all that can be found."""
-    import psutil
-
-    try:
-        found = psutil.Process(pid).children(recursive=True)
-    except psutil.Error:
-        found = []
-    for send in (os.killpg, os.kill):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            send(pid, signal.SIGKILL)
-    for process in found:
-        with contextlib.suppress(psutil.Error):
-            process.kill()

@@ -15,6 +15,7 @@ from labtech_cli.run import worker
 from labtech_cli.run.capture import FileCapture, ThreadStream, logging_to_stderr
 from labtech_cli.run.context import Context
 from labtech_cli.run.excerpt import LOOK_SECONDS, Excerpt, OutputFile
+from labtech_cli.run.nested import Leftovers, end_turn, take_turns
 from labtech_cli.run.runner import Note, Output, Report, Runner, Setting, Work
 from labtech_cli.run.timeouts import alarm, can_alarm
 from labtech_cli.run.worker import Desk, Outcome, Tracker, execute
@@ -30,7 +31,7 @@ class SerialRunner(Runner):
     """Runs each task in the caller's thread, when it is waited for."""
 
     def start(self, setting: Setting) -> None:
-        self._graph, self._pool_before = setting.graph, worker.nested_pool()
+        self._graph, self._leftovers = setting.graph, Leftovers()
         self._notes: list[Report] = []
         self._seen: list[bytes] = []
         self._desk = _desk(setting, lambda number, value: self._notes.append(Note(number, value)))
@@ -88,16 +89,17 @@ class SerialRunner(Runner):
             self._over.set()
             self._watcher.join()
             self._output.close()
-            worker.close_nested_pools(self._pool_before)
+            self._leftovers.end()
 
 
 class ThreadRunner(Runner):
     """Runs tasks in threads of this process: for work that waits, or releases the interpreter lock."""
 
     def start(self, setting: Setting) -> None:
-        self._graph, self._pool_before = setting.graph, worker.nested_pool()
+        self._graph, self._leftovers = setting.graph, Leftovers()
         self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
         self._work: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        take_turns()
         self._desk = _desk(setting, lambda number, value: self._reports.put(Note(number, value)))
         self._given = 0
         self._size = min(setting.workers, max(1, len(setting.graph)))
@@ -158,7 +160,7 @@ class ThreadRunner(Runner):
             thread.join(max(0.0, deadline - time.monotonic()))
             if not thread.is_alive():  # else its task cannot be ended: it goes, and writes, with the process
                 output.close()
-        worker.close_nested_pools(self._pool_before)
+        self._leftovers.end()
         sys.stdout, sys.stderr = self._saved
         self._logging.__exit__(None, None, None)
 
@@ -174,6 +176,7 @@ class ThreadRunner(Runner):
                 outcome = Outcome(work.number, time.time(), 0.0, 0, None, None, worker.describe_failure(error))
             else:
                 outcome = execute(task, work.number, work.attempt, inputs, self._desk)
+            end_turn()
             del self._files[ident]
             with self._looking:
                 self._excerpts[slot] = None

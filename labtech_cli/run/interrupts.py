@@ -30,18 +30,23 @@ class Interrupts:
         self._last: threading.Timer | None = None
 
     def __enter__(self) -> Interrupts:
+        global _entered
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGINT:
                     self._saved[number] = signal.signal(number, self._handle)
+            _entered = self
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        global _entered
         for number, handler in self._saved.items():
             signal.signal(number, handler)
         self._saved = {}
+        if _entered is self:
+            _entered = None
         if self._last is not None:
             self._last.cancel()
 
@@ -72,3 +77,30 @@ class Interrupts:
     @property
     def exit_status(self) -> int:
         return 128 + (self.signal or signal.SIGINT)
+
+
+_entered: Interrupts | None = None
+_forking = threading.local()
+
+
+def _before_fork() -> None:
+    """What comes for the child before it is told what signals do would be lost: it waits meanwhile."""
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _entered._saved) if _entered is not None else None
+
+
+def _after_fork() -> None:
+    if getattr(_forking, "mask", None) is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
+def _after_fork_in_child() -> None:
+    """A process that a task forks is none of the run's: there, signals do what they usually do, and at once."""
+    global _entered
+    if _entered is not None:
+        for number, handler in _entered._saved.items():
+            signal.signal(number, handler if number == signal.SIGINT else signal.SIG_DFL)
+        _entered = None
+    _after_fork()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)

@@ -21,7 +21,8 @@ from labtech_cli.core.events import Active
 from labtech_cli.errors import RunnerError
 from labtech_cli.run.board import Board
 from labtech_cli.run.excerpt import LOOK_SECONDS, OutputFile
-from labtech_cli.run.handle import WorkerHandle, end_tree
+from labtech_cli.run.family import end_tree
+from labtech_cli.run.handle import WorkerHandle
 from labtech_cli.run.runner import Died, Note, Output, Report, Returned, Runner, Setting, Work
 from labtech_cli.run.serve import Batch, Setup, Wrote
 from labtech_cli.run.starters import ForkStarter, SpawnStarter, Starter, ZygoteStarter
@@ -169,7 +170,7 @@ class ProcessRunner(Runner):
 
     def kill(self) -> None:
         for worker in list(self._workers.values()):
-            self._signal(worker, signal.SIGKILL)
+            self._kill(worker)
             self._starter.exit_code(worker.pid)
             self._let_go(worker)
 
@@ -181,9 +182,8 @@ class ProcessRunner(Runner):
         deadline = time.monotonic() + _GRACE_SECONDS
         for worker in list(self._workers.values()):
             if not worker.ended_within(deadline - time.monotonic()):
-                self._signal(worker, signal.SIGKILL)
+                self._kill(worker)
             self._starter.exit_code(worker.pid)
-            self._signal(worker, signal.SIGKILL)  # what the task left running in its process group
             worker.close()
         self._workers.clear()
         self._selector.close()
@@ -200,8 +200,6 @@ class ProcessRunner(Runner):
         ours, theirs = socket.socketpair()
         output = OutputFile()
         with theirs:
-            if isinstance(self._starter, ForkStarter):
-                self._starter.parent_ends.add(ours)
             pid = self._starter.start(slot, theirs, output.fd)
         worker = WorkerHandle(slot, pid, Channel(ours), len(self._graph), output)
         if self._starter.shares_memory:
@@ -219,7 +217,7 @@ class ProcessRunner(Runner):
         self._read(worker)
         assert self._board is not None
         culprit, _ = self._board.read(worker.slot)
-        self._signal(worker, signal.SIGKILL)  # the rest of its process group
+        self._kill(worker)
         exit_code = self._starter.exit_code(worker.pid)
         sent = worker.in_flight - {work.number for work in worker.queued}
         innocent = worker.stopped is not None and culprit != worker.stopped  # what it was killed for had ended before
@@ -245,19 +243,16 @@ class ProcessRunner(Runner):
 
     def _let_go(self, worker: WorkerHandle) -> None:
         self._selector.unregister(worker.channel.sock)
-        if isinstance(self._starter, ForkStarter):
-            self._starter.parent_ends.discard(worker.channel.sock)
         worker.channel.sock.close()
         if worker.pidfd is not None:
             self._selector.unregister(worker.pidfd)
         worker.close()
         del self._workers[worker.slot]
 
-    def _signal(self, worker: WorkerHandle, number: int) -> None:
-        for send in (os.killpg, os.kill):  # before it has made its group, only the process is there
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                send(worker.pid, number)
-                return
+    def _kill(self, worker: WorkerHandle) -> None:
+        """Not its group: what a task left there is ended when the worker's exit code is asked for."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(worker.pid, signal.SIGKILL)
 
     def _watch(self, worker: WorkerHandle) -> None:
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.channel.pending else 0)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import gc
 import os
 import select
@@ -31,6 +30,8 @@ from labtech_cli.run import wire, worker
 from labtech_cli.run.board import NOTHING, Board
 from labtech_cli.run.capture import FileCapture, logging_to_stderr
 from labtech_cli.run.context import Context, ContextSpec
+from labtech_cli.run.family import die_with_parent
+from labtech_cli.run.nested import close_joblib_pool
 from labtech_cli.run.runner import Note, Returned
 from labtech_cli.run.worker import Desk, Input, Outcome, Tracker, execute
 
@@ -178,7 +179,7 @@ class Server:
             return Outcome(number, time.time(), 0.0, 0, None, None, worker.describe_failure(task))
         inputs = {self._tasks[need]._labtech_key: self._inputs[need] for need in needs} if needs else {}
         outcome = execute(task, number, attempt, inputs, desk)
-        worker.close_nested_pools()
+        close_joblib_pool()
         if keep and outcome.stored is not None and outcome.stored.inline:
             self._inputs[number] = Input(outcome.stored, None, outcome.started_at, outcome.duration, True)
         return outcome
@@ -203,7 +204,7 @@ class Server:
     def _pulse(self) -> None:
         while True:
             time.sleep(PULSE_SECONDS)
-            if os.getppid() != self._parent:
+            if os.getppid() != self._parent:  # the keeper is gone: nobody else will
                 os.killpg(0, signal.SIGKILL)
             with self._lock:
                 number = self._running
@@ -220,7 +221,7 @@ class Server:
             while self._inbox.pending or select.select([self._sock], [], [], 0)[0]:
                 batch = self._inbox.receive()
                 if batch is None:  # the parent is gone, or does not want what runs
-                    os.killpg(0, signal.SIGKILL)
+                    os.kill(os.getpid(), signal.SIGKILL)  # the keeper ends what the task started
                 self._accept(batch)
         finally:
             self._reading.release()
@@ -261,7 +262,8 @@ def start(sock: socket.socket, board: Board, slot: int, output: int, tasks: Sequ
         os.setpgid(0, 0)
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     alias.install()
@@ -276,12 +278,6 @@ def start(sock: socket.socket, board: Board, slot: int, output: int, tasks: Sequ
         os.write(stderr, traceback.format_exc().encode())  # a bug of ours: descriptor 2 is captured
         status = 70
     finally:
-        worker.close_nested_pools()
+        close_joblib_pool()
         atexit._run_exitfuncs()  # of what tasks imported: joblib removes its memory maps there
         os._exit(status)
-
-
-def die_with_parent() -> None:
-    """Linux ends this process when its parent ends, whatever it is doing."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -1,188 +1,77 @@
-"""How a worker process comes to be: forked from this process, from a zygote, or started afresh."""
+"""How a worker process comes to be: forked from this process, from a zygote, or started afresh.
+
+In each case a keeper stands between (see `run.keeper`), which is asked over a socket.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import pickle
-import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from labtech_cli.errors import RunnerError
 from labtech_cli.run.board import Board
+from labtech_cli.run.keeper import Keeper, reap
 
 _REPLY_BYTES = 4096
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
-class Starter(Protocol):
-    """Starts workers and tells how they ended."""
+class Starter:
+    """Has workers started, and tells how they ended."""
 
-    shares_memory: bool
+    shares_memory = False
     """Whether workers inherit this process's objects."""
 
-    def start(self, slot: int, sock: socket.socket, output: int) -> int:
-        """`output`: the descriptor of the file that what it writes goes to."""
-
-    def exit_code(self, pid: int) -> int | None: ...
-    def close(self) -> None: ...
-
-
-class Guard:
-    """A process that waits for this one to end, however it ends, and then ends the workers' groups.
-
-    Linux ends a worker with its parent, but not what a task started: that is in the worker's group.
-    """
-
     def __init__(self) -> None:
-        reading, self._fd = os.pipe()
-        self._pid = os.fork()
-        if self._pid == 0:
-            try:
-                os.setpgid(0, 0)
-                self.forget()
-                _watch(reading)
-            finally:
-                os._exit(0)
-        os.close(reading)
-
-    def add(self, pid: int) -> None:
-        os.write(self._fd, b"%d\n" % pid)
-
-    def remove(self, pid: int) -> None:
-        os.write(self._fd, b"%d\n" % -pid)
-
-    def forget(self) -> None:
-        """In a worker: this end must be the command's alone."""
-        os.close(self._fd)
-
-    def close(self) -> None:
-        os.close(self._fd)
-        _reap(self._pid)
-
-
-def _watch(fd: int) -> None:
-    """Read pids, negative ones of workers that ended, until the other end is closed."""
-    groups: set[int] = set()
-    with open(fd, encoding="ascii") as pipe:
-        for line in pipe:
-            pid = int(line)
-            if pid > 0:
-                groups.add(pid)
-            else:
-                groups.discard(-pid)
-    for pid in groups:
-        with contextlib.suppress(OSError):
-            os.killpg(pid, signal.SIGKILL)
-
-
-class ForkStarter:
-    """Forks this process: workers inherit everything, defined in a notebook or not."""
-
-    shares_memory = True
-
-    def __init__(self, board: Board, tasks: Sequence[Any]) -> None:
-        self._board, self._tasks, self._guard = board, tasks, Guard()
-        self.parent_ends: set[socket.socket] = set()
-
-    def start(self, slot: int, sock: socket.socket, output: int) -> int:
-        from labtech_cli.run import serve
-
-        for stream in (sys.stdout, sys.stderr):  # what is buffered must not be written twice
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                stream.flush()
-        pid = os.fork()
-        if pid == 0:
-            self._guard.forget()
-            for other in self.parent_ends:
-                other.close()
-            serve.start(sock, self._board, slot, output, self._tasks)
-        self._guard.add(pid)
-        return pid
-
-    def exit_code(self, pid: int) -> int | None:
-        code = _reap(pid)
-        self._guard.remove(pid)
-        return code
-
-    def close(self) -> None:
-        self._guard.close()
-
-
-class SpawnStarter:
-    """Starts a new interpreter for each worker: slow (0.1 s and the imports), and nothing is shared."""
-
-    shares_memory = False
-
-    def __init__(self, board: Board, workers: int) -> None:
-        self._board, self._environment, self._guard = board, worker_environment(workers), Guard()
-
-    def start(self, slot: int, sock: socket.socket, output: int) -> int:
-        call = (
-            "from labtech_cli.run.board import Board; from labtech_cli.run.serve import start; import socket; "
-            f"board = Board({self._board.size}, {self._board.fd}); "
-            f"start(socket.socket(fileno={sock.fileno()}), board, {slot}, {output})"
-        )
-        process = subprocess.Popen(
-            python_command(call),
-            pass_fds=(sock.fileno(), self._board.fd, output),
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            process_group=0,
-        )
-        process.returncode = 0  # it is waited for here, by pid: Popen must not do so
-        self._guard.add(process.pid)
-        return process.pid
-
-    def exit_code(self, pid: int) -> int | None:
-        code = _reap(pid)
-        self._guard.remove(pid)
-        return code
-
-    def close(self) -> None:
-        self._guard.close()
-
-
-class ZygoteStarter:
-    """Forks workers from a clean process that has imported the user's modules (see `run.zygote`)."""
-
-    shares_memory = False
-
-    def __init__(self, workers: int, board_size: int) -> None:
-        self.board = Board(board_size)
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # keeps requests apart
-        with theirs:
-            call = f"from labtech_cli.run.zygote import main; main({theirs.fileno()}, {self.board.fd}, {board_size})"
-            self._process = subprocess.Popen(
-                python_command(call),
-                pass_fds=(theirs.fileno(), self.board.fd),
-                env=worker_environment(workers),
-                stdin=subprocess.DEVNULL,
-            )
+        self._control, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # keeps requests apart
         self._unanswered = 0
-
-    def preload(self, places: Sequence[Any], path: Sequence[str]) -> None:
-        """Import modules there; does not wait."""
-        self._ask(("preload", [list(path), *places]))
+        self._keeper = 0
 
     def start(self, slot: int, sock: socket.socket, output: int) -> int:
-        self._ask(("fork", slot), [sock.fileno(), output])
-        return int(self._answer())
+        """A new worker with its socket, and the descriptor of the file that what it writes goes to: its pid."""
+        self._ask(("hire", slot), [sock.fileno(), output])
+        answer = self._answer()
+        if isinstance(answer, OSError):
+            raise RunnerError(
+                f"a worker process cannot be started: {answer.strerror}",
+                hint="fewer workers (--workers), or higher limits of processes and memory",
+            )
+        return int(answer)
 
     def exit_code(self, pid: int) -> int | None:
+        """Of a worker that ended, or is about to; what it left running in its process group is ended, too."""
         self._ask(("wait", pid))
         code = self._answer()
         return None if code is None else int(code)
 
     def close(self) -> None:
-        """End the process and, with it, whatever it still runs; a second call does nothing."""
+        """End the keeper and, with it, all that still runs below it; a second call does nothing."""
+        with contextlib.suppress(OSError):  # closed already, or the keeper is gone
+            self._control.shutdown(socket.SHUT_RDWR)  # a process that inherited the socket must not keep it open
         self._control.close()
-        self._process.wait()
-        self.board.close()
+        if self._keeper:
+            reap(self._keeper)
+            self._keeper = 0
+
+    def _fork_keeper(self, hire: Callable[[int, int, int], int]) -> None:
+        """The keeper is a fork of this process."""
+        for stream in (sys.stdout, sys.stderr):  # what is buffered must not be written twice
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        self._keeper = os.fork()
+        if self._keeper == 0:
+            try:
+                self._control.close()
+                Keeper(self._theirs, hire).serve()
+            finally:
+                os._exit(0)
+        self._theirs.close()
 
     def _ask(self, request: Any, fds: Sequence[int] = ()) -> None:
         self._unanswered += 1
@@ -203,11 +92,83 @@ class ZygoteStarter:
                 return answer
 
     def _gone(self) -> RunnerError:
-        code = self._process.wait()
+        code = reap(self._keeper)
+        self._keeper = 0
         return RunnerError(
             f"the process that starts workers ended (exit code {code})",
             hint="a module may end the process on import; the runner 'spawn' or 'fork' may work",
         )
+
+
+class ForkStarter(Starter):
+    """Forks this process: workers inherit everything, defined in a notebook or not."""
+
+    shares_memory = True
+
+    def __init__(self, board: Board, tasks: Sequence[Any]) -> None:
+        super().__init__()
+
+        def hire(slot: int, fd: int, output: int) -> int:
+            from labtech_cli.run import serve
+
+            pid = os.fork()
+            if pid == 0:
+                self._theirs.close()
+                serve.start(socket.socket(fileno=fd), board, slot, output, tasks)
+            return pid
+
+        self._fork_keeper(hire)
+
+
+class SpawnStarter(Starter):
+    """Starts a new interpreter for each worker: slow (0.1 s and the imports), and nothing is shared."""
+
+    def __init__(self, board: Board, workers: int) -> None:
+        super().__init__()
+        environment = worker_environment(workers)
+
+        def hire(slot: int, fd: int, output: int) -> int:
+            call = (
+                "from labtech_cli.run.board import Board; from labtech_cli.run.serve import start; import socket; "
+                f"start(socket.socket(fileno={fd}), Board({board.size}, {board.fd}), {slot}, {output})"
+            )
+            process = subprocess.Popen(
+                python_command(call),
+                pass_fds=(fd, board.fd, output),
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                process_group=0,
+            )
+            process.returncode = 0  # it is waited for by pid: Popen must not do so
+            return process.pid
+
+        self._fork_keeper(hire)
+
+
+class ZygoteStarter(Starter):
+    """Forks workers from a clean process that has imported the user's modules (see `run.zygote`)."""
+
+    def __init__(self, workers: int, board_size: int) -> None:
+        super().__init__()
+        self.board = Board(board_size)
+        with self._theirs as theirs:
+            call = f"from labtech_cli.run.zygote import main; main({theirs.fileno()}, {self.board.fd}, {board_size})"
+            process = subprocess.Popen(
+                python_command(call),
+                pass_fds=(theirs.fileno(), self.board.fd),
+                env=worker_environment(workers),
+                stdin=subprocess.DEVNULL,
+            )
+        process.returncode = 0  # it is waited for by pid: Popen must not do so
+        self._keeper = process.pid
+
+    def preload(self, places: Sequence[Any], path: Sequence[str]) -> None:
+        """Import modules there; does not wait."""
+        self._ask(("preload", [list(path), *places]))
+
+    def close(self) -> None:
+        super().close()
+        self.board.close()
 
 
 def python_command(call: str) -> list[str]:
@@ -232,10 +193,3 @@ def cpu_count() -> int:
     except (OSError, ValueError):
         return count
     return count if quota == "max" else max(1, min(count, -(-int(quota) // int(period))))
-
-
-def _reap(pid: int) -> int | None:
-    try:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    except ChildProcessError:
-        return None

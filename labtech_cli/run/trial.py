@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import IO, Any
 
 from labtech_cli.errors import type_and_words
-from labtech_cli.run.serve import die_with_parent
+from labtech_cli.run.family import die_with_parent
 from labtech_cli.store import formats
 from labtech_cli.store.blobs import Stored
 

@@ -222,15 +222,3 @@ def peak_memory() -> int:
     """The most memory this process has held, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def nested_pool() -> Any:
-    """Joblib's reusable worker pool, if this process has one."""
-    return getattr(sys.modules.get("joblib.externals.loky.reusable_executor"), "_executor", None)
-
-
-def close_nested_pools(keep: Any = None) -> None:
-    """End joblib's pool if a task left one, other than `keep`: it would hang this process's exit."""
-    executor = nested_pool()
-    if executor is not None and executor is not keep:
-        executor.shutdown(wait=True, kill_workers=True)

@@ -1,0 +1,97 @@
+"""The processes below this one: found, adopted, and ended with all they started."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_LINUX = sys.platform == "linux"
+_LOOK_SECONDS = 0.002
+
+
+def die_with_parent() -> None:
+    """Linux ends this process when its parent ends, whatever it is doing."""
+    if _LINUX:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """From now on, Linux makes this process the parent of every orphan below it, whatever session that is in."""
+    if _LINUX:
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def children() -> list[int]:
+    """The processes whose parent is this one, those that ended and were not waited for included."""
+    try:
+        found: list[int] = []
+        for thread in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{thread}/children", encoding="ascii") as file:
+                found += map(int, file.read().split())
+        return found
+    except OSError:  # another system, or a kernel without this file
+        import psutil
+
+        return [process.pid for process in psutil.Process().children()]
+
+
+def is_tracker(pid: int) -> bool:
+    """Whether a process is one of those that multiprocessing and joblib start to remove shared memory and semaphores
+    once all who use them have ended: they end by themselves, and killing one leaves its charges behind."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return b"resource_tracker" in file.read()
+    except OSError:
+        return False
+
+
+def end_children(which: Callable[[int], bool], *, seconds: float = 2.0, reap: bool = True) -> None:
+    """Kill the children for which `which` holds, and so what becomes a child by that, until there are no more.
+
+    Without `reap` their statuses are left for whoever asks for them: these may be known to a `Popen` object.
+    """
+    deadline = time.monotonic() + seconds
+    while left := [pid for pid in children() if not _has_ended(pid, reap) and which(pid)]:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        if time.monotonic() > deadline:  # in the hands of the kernel: it ends when that lets go of it
+            return
+        time.sleep(_LOOK_SECONDS)
+
+
+def wait_for_children(seconds: float) -> None:
+    """Wait until this process has no children."""
+    deadline = time.monotonic() + seconds
+    while [pid for pid in children() if not _has_ended(pid, True)] and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+
+
+def end_tree(pid: int) -> None:
+    """Kill a process, its group, and whatever it started elsewhere, all that can be found."""
+    import psutil
+
+    try:
+        found = psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        found = []
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
+    for process in found:
+        if not is_tracker(process.pid):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
+
+def _has_ended(pid: int, reap: bool) -> bool:
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | (0 if reap else os.WNOWAIT)) is not None
+    except ChildProcessError:
+        return True
