@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from labtech_cli.run.guard import refuse_in_worker
 from labtech_cli.run.loop import Rules
 from labtech_cli.run.runner import RunnerBackend
 from labtech_cli.run.starters import cpu_count
+from labtech_cli.runs import KEEP_RUNS
 from labtech_cli.session import Prepared, Session
 from labtech_cli.staleness import Staleness
 from labtech_cli.store import formats
@@ -67,6 +69,7 @@ class Lab:
       'rerun', 'ignore' or 'error'.
     - `retries`: how often a failed task is run again, where its type does not say; after `retry_delay` (seconds, or
       text such as '1s'), doubled each time up to a minute. `timeout`: how long one attempt may take.
+    - `keep_runs`: how many runs the history keeps; 0 for none.
     - `notebook`: no longer needed: a notebook is recognised.
     """
 
@@ -86,6 +89,7 @@ class Lab:
         retries: int = 0,
         retry_delay: str | float = 1.0,
         timeout: str | float | None = None,
+        keep_runs: int = KEEP_RUNS,
     ) -> None:
         if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
             raise LabError(f"max_workers must be a whole number of at least 1, not {max_workers!r}")
@@ -95,6 +99,9 @@ class Lab:
             hint = did_you_mean(str(on_code_change), ON_CODE_CHANGE)
             raise LabError(f"on_code_change cannot be {on_code_change!r}", hint=hint)
         self.on_code_change = on_code_change
+        if type(keep_runs) is not int or keep_runs < 0:
+            raise LabError(f"keep_runs must be a whole number of at least 0, not {keep_runs!r}")
+        self.keep_runs = keep_runs
         given = read_needs("Lab", {"retries": retries, "timeout": timeout})
         self.retries, self.timeout = given.retries or 0, given.timeout
         self.retry_delay = read_seconds("Lab", "retry_delay", retry_delay)
@@ -114,6 +121,11 @@ class Lab:
 
         config = load_config(file=Path(file) if file is not None else None, profile=profile)
         return cls(**{**lab_arguments(config), **overrides})
+
+    @property
+    def keeps_history(self) -> bool:
+        """Whether runs of this lab are written down."""
+        return self.keep_runs > 0 and self.storage.history() is not None
 
     # -- running ---------------------------------------------------------------------------------
 
@@ -140,7 +152,9 @@ class Lab:
         if not disable_progress:
             from labtech_cli.report.progress import make_progress
 
-            readers.append(make_progress("plain" if disable_top else "auto", sys.stderr))
+            command = f"labtech runs logs --storage {shlex.quote(self.storage.describe())}"
+            log_command = (lambda run, key: f"{command} {run} {key[:12]}") if self.keeps_history else None
+            readers.append(make_progress("plain" if disable_top else "auto", sys.stderr, log_command=log_command))
         prepared = self.prepare(targets, Policy(rerun_all=bust_cache))
         done = self.execute(prepared, readers, rules=self.rules())
         if done.interrupted:
@@ -288,6 +302,7 @@ def lab_arguments(config: Any) -> dict[str, Any]:
         "mlflow_tracking_uri": config["mlflow.tracking_uri"],
         "mlflow_experiment": config["mlflow.experiment"],
         "on_code_change": config["lab.on_code_change"],
+        "keep_runs": config["lab.keep_runs"],
         "retries": config["lab.retries"],
         "retry_delay": config["lab.retry_delay"],
         "timeout": config["lab.timeout"],

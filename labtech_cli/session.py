@@ -28,6 +28,7 @@ from labtech_cli.run.runner import Runner, Setting
 from labtech_cli.run.shelf import Shelf
 from labtech_cli.run.teller import Sinks, Teller
 from labtech_cli.run.tracking import Tracking
+from labtech_cli.runs import keeper
 from labtech_cli.staleness import Staleness
 from labtech_cli.store.blobs import Stored, verify
 from labtech_cli.store.records import Timings
@@ -81,7 +82,10 @@ class Session:
 
     def execute(self, zygote: Any) -> RunResult:
         warnings = [*self._stale(), *self._verify_inputs()]
-        if not self.prepared.plan.counts[Action.RUN]:
+        counts = self.prepared.plan.counts
+        if not counts[Action.RUN]:
+            if counts[Action.LOAD]:
+                self._keep_history(executes=False)
             self.storage.leave()  # what a dead run left; nothing else is written: it may be that nothing can be
             return self._run(zygote, warnings)
         self.storage.check_writable()
@@ -91,11 +95,17 @@ class Session:
             self._look_again()
         folders = [place.folder for place in self.lab.modules if getattr(place, "folder", "")]
         self.origin = Origin(folders[0] if folders else None)
+        self._keep_history(executes=True)
         try:
             return self._run(zygote, warnings)
         finally:
             self.origin.close()
             self.storage.leave()
+
+    def _keep_history(self, *, executes: bool) -> None:
+        writer = keeper(self.storage, self.run_id, self.lab.keep_runs, self._emit, executes=executes)
+        if writer is not None:
+            self.fan_out.add(writer)
 
     def _look_again(self) -> None:
         """Somebody wrote to the storage after the plan was made: what was removed meanwhile must be computed."""

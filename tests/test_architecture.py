@@ -34,13 +34,14 @@ MAY: dict[str, list[str]] = {
     "project": ["project", "code", "core", "errors", "names", "alias"],
     "recorded": ["code", "core", "store", "errors", "names"],
     "staleness": ["recorded", "code", "core", "store", "errors", "names"],
+    "runs": ["report", "run.origin", "store", "core", "errors", "names", "_version"],
     "lab": [
-        *("code", "core", "store", "run", "report", "project", "session", "outcome", "staleness"),
+        *("code", "core", "store", "run", "report", "project", "session", "outcome", "staleness", "runs"),
         *("errors", "names", "plugins", "alias", "log"),
     ],
     "outcome": ["core", "store", "run", "errors", "lab"],
     "session": [
-        *("core", "code", "store", "run", "report", "project", "lab", "outcome", "staleness"),
+        *("core", "code", "store", "run", "report", "project", "lab", "outcome", "staleness", "runs"),
         *("errors", "names", "plugins", "alias", "log"),
     ],
     "cache": ["store"],

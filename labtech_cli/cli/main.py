@@ -29,6 +29,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "results": "Show cached results as a table, beside their parameters.",
         "diagram": "Draw the task types and how they depend on each other.",
         "cache": "List, show and look after cached results.",
+        "runs": "List past runs, show how they ended and what they printed.",
     },
     "Set up": {
         "init": "Start a project: a commented labtech.toml and a small experiments.py.",

@@ -86,6 +86,7 @@ def show_plan(
     tasks: bool = False,
     output: Path | None = None,
     shard: Shard | None = None,
+    failed: bool = False,
 ) -> int:
     """Plan and print; how many tasks would run."""
     with data_stream(output) as out:
@@ -94,6 +95,10 @@ def show_plan(
         from labtech_cli.report.tables import write_json, write_rows
 
         lab = make_lab(config, found)
+        if failed:
+            from labtech_cli.cli.failed import only_failed
+
+            found = only_failed(lab, found)
         found, prepared = prepare(lab, found, Policy(*reruns), shard)
         if format == "json":
             write_json(_document(lab, prepared, found.names), out)

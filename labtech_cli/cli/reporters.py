@@ -17,7 +17,7 @@ from labtech_cli.report.progress import Mode, make_progress
 if TYPE_CHECKING:
     from labtech_cli.report.base import Reporter
 
-ONCE = ("-B", "--rerun", "--rerun-targets")  # what the failed tasks need not be run with again
+ONCE = ("-B", "--rerun", "--rerun-targets", "--failed")  # what the failed tasks need not be run with again
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,20 @@ class Readers:
     events: Path | None = None
     junit_xml: Path | None = None
     rerun_command: str | None = None
+    log_command: str | None = None
+    """What a run and a key are added to, to see what a task wrote."""
 
     def make(self) -> tuple[list[Reporter], Callable[[], bool]]:
         """The reporters, and whether the reader of stdout went away. Files are opened now, before the run."""
-        found: list[Any] = [make_progress(self.progress, sys.stderr, rerun_command=self.rerun_command)]
+        logs = self.log_command
+        found: list[Any] = [
+            make_progress(
+                self.progress,
+                sys.stderr,
+                rerun_command=self.rerun_command,
+                log_command=None if logs is None else lambda run, key: f"{logs} {run} {key[:12]}",
+            )
+        ]
         printer = None
         if self.stdout is not None or self.events is not None:
             from labtech_cli.report.files import EventWriter

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from labtech_cli.cli.failed import FailedOption, only_failed
 from labtech_cli.cli.options import ConfigOption, ProfileOption, SetOption, StorageOption, unknown_choice
 from labtech_cli.cli.shards import ShardOption, prepare, read_shard
 from labtech_cli.cli.shared import (
@@ -62,6 +63,7 @@ def run(
     rerun_stale: Annotated[
         bool, typer.Option("--rerun-stale", help="Ignore cached results whose code has changed since.")
     ] = False,
+    failed: FailedOption = False,
     shard: ShardOption = None,
     progress: Annotated[str, typer.Option("--progress", metavar="MODE", help="auto, live, plain or none.")] = "auto",
     show: Annotated[
@@ -92,15 +94,19 @@ def run(
         from labtech_cli.cli.plan import show_plan
 
         reruns = rerun, rerun_targets, rerun_stale
-        show_plan(resolved, targets, param, grid, reruns, "json" if json else "table", shard=part)
+        show_plan(resolved, targets, param, grid, reruns, "json" if json else "table", shard=part, failed=failed)
         return
     with data_stream() as out, _zygote(resolved, targets) as zygote:
         found = find_targets(targets, resolved, param, grid)
         from labtech_cli.cli.reporters import Readers, rerun_command
+        from labtech_cli.cli.runs import log_command
         from labtech_cli.core.plan import Policy
         from labtech_cli.run import nested
 
         lab = make_lab(resolved, found)
+        if failed and not (found := only_failed(lab, found)).tasks:
+            lab.close()
+            return
         found, prepared = prepare(lab, found, Policy(rerun, rerun_targets, rerun_stale), part)
         reporters, reader_left = Readers(
             progress,  # type: ignore[arg-type]
@@ -108,6 +114,7 @@ def run(
             events,
             junit_xml,
             rerun_command(sys.argv[1:]) if part is None else None,  # what is left would be split anew
+            log_command(config, profile, storage, sets) if lab.keeps_history else None,
         ).make()
         nested.own_process = True
         done = lab.execute(

@@ -178,6 +178,7 @@ SETTINGS = (
     Setting("lab.retries", int, "a whole number, at least 0", 0, at_least(0)),
     Setting("lab.retry_delay", str, "a duration such as '1s'", "1s", duration),
     Setting("lab.timeout", str, "a duration such as '2h'", None, duration),
+    Setting("lab.keep_runs", int, "a whole number, at least 0", 1000, at_least(0)),
     Setting("lab.on_code_change", str, "warn, rerun, ignore or error", "warn", one_of(*ON_CODE_CHANGE)),
     Setting("mlflow.tracking_uri", str, "the URI of an MLflow tracking server or database", None, tracking_uri),
     Setting("mlflow.experiment", str, "the name of an MLflow experiment", None, text),

@@ -36,6 +36,11 @@ class FanOut(Reporter):
         self._readers: dict[type, tuple[Reporter, ...]] = {}
         self.interval = min((r.interval for r in reporters if r.interval is not None), default=None)
 
+    def add(self, reporter: Reporter) -> None:
+        """One more, from the next event on."""
+        self._live, self._readers = (*self._live, reporter), {}
+        self.interval = min((r.interval for r in self._live if r.interval is not None), default=None)
+
     def reads(self, kind: type) -> bool:
         """Whether anybody does something with events of this kind."""
         return bool(self._of(kind))

@@ -37,7 +37,7 @@ def event_json(event: Event) -> dict[str, Any] | None:
         "schema": SCHEMA,
         "event": name,
         "run_id": event.run_id,
-        "time": _utc(event.time),
+        "time": utc(event.time),
         **fields(event),
     }
 
@@ -116,7 +116,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _utc(seconds: float) -> str:
+def utc(seconds: float) -> str:
     whole, micros = divmod(round(seconds * 1_000_000), 1_000_000)
     return f"{_second(whole)}.{micros:06d}Z"
 

@@ -121,10 +121,17 @@ def ending(tally: Tally, rerun_command: str | None = None, log_command: LogComma
         saved = finished.saved_seconds if finished is not None else 0.0
         came = f"{words.count(loaded, 'result')} came from the cache"
         yield f"{came} and saved {words.duration(saved)}" if saved >= 0.1 else came, ""
-    if rerun_command and tally.counts[Outcome.FAILED]:
-        yield f"run the failed tasks again with: {rerun_command}", ""
-    elif rerun_command and tally.counts[Outcome.CANCELLED]:
-        yield f"run the rest with: {rerun_command}", ""
+    if rerun_command:
+        yield from _again(tally, rerun_command, kept=log_command is not None)
+
+
+def _again(tally: Tally, command: str, *, kept: bool) -> Iterator[Line]:
+    """How to go on. Of a run that is kept in the history, `--failed` finds what failed."""
+    failed, cancelled = tally.counts[Outcome.FAILED], tally.counts[Outcome.CANCELLED]
+    if failed:
+        yield f"run the failed tasks again with: {command}{' --failed' if kept else ''}", ""
+    if cancelled and (kept or not failed):
+        yield f"run {'all that is left' if failed else 'the rest'} with: {command}", ""
 
 
 def headline(tally: Tally) -> Line:

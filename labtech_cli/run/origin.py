@@ -42,7 +42,7 @@ class Origin:
         found: dict[str, Any] = {
             "schema": SCHEMA,
             "host": platform.node(),
-            "user": _user(),
+            "user": user_name(),
             "platform": platform.platform(),
             "python": platform.python_version(),
             "labtech": __version__,
@@ -81,7 +81,8 @@ def command_line() -> list[str]:
     return [os.path.basename(sys.argv[0]) if sys.argv else "", *sys.argv[1:]]
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Who runs this process."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # no name for this user id, as in some containers

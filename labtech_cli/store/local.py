@@ -5,6 +5,7 @@
     results/ab/KEY.xx/  the large parts of one result
     spool/OWNER/        large parts being written by a live run
     damaged/            results that did not match their checksum
+    history/RUN/        what happened in each run (see `report.history`)
 
 Order of a commit: the folders of large parts are noted as litter, the parts are moved into them, and
 then one transaction writes the rows and strikes the folders off the litter. A row is the result; a
@@ -50,6 +51,9 @@ class LocalStorage(Storage):
 
     def describe(self) -> str:
         return str(self.path)
+
+    def history(self) -> Path | None:
+        return self.path / "history"
 
     def check_writable(self) -> None:
         self._database.connect(write=True)

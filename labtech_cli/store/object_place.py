@@ -7,6 +7,7 @@ are read and written at once.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -263,6 +264,13 @@ def shown(url: str) -> str:
     if separator and at and "/" not in user and ":" in user:
         return f"{scheme}://{user.partition(':')[0]}:***@{place}"
     return url
+
+
+def state_folder(url: str) -> Path:
+    """Where this machine's user keeps what belongs to a URL and is not kept there."""
+    home = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(home) if os.path.isabs(home) else Path.home() / ".local" / "state"
+    return base / "labtech" / hashlib.blake2b(url.encode(), digest_size=8).hexdigest()
 
 
 def _stamp(info: Mapping[str, Any]) -> Stamp:

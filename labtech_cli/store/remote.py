@@ -9,6 +9,7 @@
     runs/ leases/             who uses the storage, and who computes what (remote_runs, remote_leases)
     journal/ staged/          results that got another identity (remote_moves)
     damaged/                  results that did not match their checksum
+    history/                  what happened in each run, where the place is a folder
 
 Order of a commit: data, then manifests. Data without a manifest is rubbish, swept when no other run is
 there. An interrupted commit leaves some of its results committed; each of them is whole.
@@ -23,13 +24,14 @@ import weakref
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 from labtech_cli.errors import StorageError
 from labtech_cli.store.blobs import Stored
 from labtech_cli.store.folder_place import FolderPlace
 from labtech_cli.store.manifests import SCHEMA, Manifest, encode_task, is_digest, is_key, place_of
-from labtech_cli.store.object_place import ObjectPlace, shown
+from labtech_cli.store.object_place import ObjectPlace, shown, state_folder
 from labtech_cli.store.places import SCHEMES, Place
 from labtech_cli.store.records import Claim, Journal, Move, Owner, Record, Row, Timings, TypeStats, unreadable_row
 from labtech_cli.store.remote_commit import Commit
@@ -68,6 +70,12 @@ class FsspecStorage(Storage):
 
     def describe(self) -> str:
         return shown(self.url)
+
+    def history(self) -> Path | None:
+        """In the folder itself; of an object store, in a folder of this machine's user."""
+        if isinstance(self._place, FolderPlace):
+            return Path(self._place.root) / "history"
+        return state_folder(self.describe()) / "history"
 
     # -- opening and closing ---------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from labtech_cli.errors import StorageError
@@ -24,6 +25,10 @@ class Storage(ABC):
     @abstractmethod
     def describe(self) -> str:
         """Where it is, for messages."""
+
+    def history(self) -> Path | None:
+        """The folder that keeps the history of runs on this storage; None where nothing does."""
+        return None
 
     @abstractmethod
     def check_writable(self) -> None:

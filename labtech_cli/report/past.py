@@ -1,0 +1,210 @@
+"""Runs of the past, as `report.history` kept them: read line by line, whatever became of the writer.
+
+A line that is torn, as the last one of a killed run may be, or that says nothing, is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from labtech_cli.core.events import Outcome
+from labtech_cli.report.files import utc
+from labtech_cli.report.history import ABOUT, EVENTS, OUTPUT
+
+_RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+_ENDED = re.compile(rb'^\{"event":"task_finished","outcome":"(\w+)","key":"([0-9a-f]{32})"', re.MULTILINE)
+_MOST_ABOUT = 1 << 20
+_MOST_PIECE = 1 << 23
+
+
+@dataclass(slots=True)
+class Story:
+    """What is known of one task of a run."""
+
+    key: str
+    type: str = ""
+    params: dict[str, Any] | None = None
+    """None where none were written down: of results that were loaded."""
+    outcome: str | None = None
+    """None while it has not ended; it never has where the run died."""
+    started: float | None = None
+    ended: float | None = None
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    """Those that failed, the last one included."""
+    duration: float | None = None
+    peak_memory: int | None = None
+    because: str | None = None
+    pieces: list[tuple[int, int]] = field(default_factory=list)
+    """Where in the output of the run its own is: starts and sizes."""
+
+    @property
+    def written(self) -> int:
+        """How many bytes of what it wrote were kept."""
+        return sum(size for _, size in self.pieces)
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """Why it failed in the end."""
+        return self.attempts[-1]["error"] if self.outcome == Outcome.FAILED and self.attempts else None
+
+    def as_json(self) -> dict[str, Any]:
+        """As documented."""
+        return {
+            "key": self.key,
+            "type": self.type,
+            "params": self.params,
+            "outcome": self.outcome,
+            "started_at": None if self.started is None else utc(self.started),
+            "duration_seconds": self.duration,
+            "peak_memory_bytes": self.peak_memory,
+            "failed_attempts": self.attempts,
+            "because": self.because,
+            "output_bytes": self.written,
+        }
+
+
+@dataclass(slots=True)
+class Past:
+    """One run: `about` is its `run.json`, empty where there is none that can be read."""
+
+    folder: Path
+    about: dict[str, Any]
+
+    @property
+    def run_id(self) -> str:
+        return self.folder.name
+
+    def beat(self) -> float:
+        """When the run last said that it lives, by the clock of the file system; 0 where nothing says."""
+        try:
+            return os.stat(self.folder / ABOUT).st_mtime
+        except OSError:
+            return 0.0
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Its events as they were written down."""
+        try:
+            with open(self.folder / EVENTS, "rb") as file:
+                for line in file:
+                    event = _object(line)
+                    if event is not None and "event" in event:
+                        yield event
+        except OSError:  # it was removed, or never begun
+            return
+
+    def outcomes(self) -> dict[str, str]:
+        """How each task that ended did, by key; a fraction of the work of `stories`."""
+        try:
+            data = (self.folder / EVENTS).read_bytes()
+        except OSError:
+            return {}
+        return {key.decode(): outcome.decode() for outcome, key in _ENDED.findall(data)}
+
+    def stories(self) -> dict[str, Story]:
+        """Its tasks by key, in the order in which something was first heard of them."""
+        found: dict[str, Story] = {}
+        for event in self.events():
+            key, told = event.get("key"), _TOLD.get(event["event"])
+            if told is not None and isinstance(key, str):
+                story = found.get(key) or found.setdefault(key, Story(key))
+                try:
+                    told(story, event)
+                except (KeyError, TypeError, ValueError):  # not as we write it
+                    continue
+        return found
+
+    def output(self, story: Story) -> Iterator[bytes]:
+        """What a task wrote, as it wrote it, piece by piece."""
+        try:
+            with open(self.folder / OUTPUT, "rb") as file:
+                for start, size in story.pieces:
+                    file.seek(start)
+                    yield file.read(size)
+        except OSError:
+            return
+
+
+def past_runs(folder: Path) -> Iterator[Past]:
+    """The runs that a folder keeps, newest first; each is read when it is asked for."""
+    for name in run_names(folder):
+        about = _about(folder / name)
+        if about is not None:
+            yield Past(folder / name, about)
+
+
+def run_names(folder: Path) -> list[str]:
+    """The ids of the runs that a folder keeps, newest first."""
+    try:
+        return sorted(filter(_RUN.fullmatch, os.listdir(folder)), reverse=True)
+    except OSError:
+        return []
+
+
+def past_run(folder: Path, name: str) -> Past:
+    """One run by its id."""
+    return Past(folder / name, _about(folder / name) or {})
+
+
+def _about(folder: Path) -> dict[str, Any] | None:
+    """What `run.json` says; None where the folder is gone."""
+    try:
+        with open(folder / ABOUT, "rb") as file:
+            return _object(file.read(_MOST_ABOUT)) or {}
+    except OSError:
+        return {} if folder.is_dir() else None
+
+
+def _object(data: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _started(story: Story, event: dict[str, Any]) -> None:
+    story.started, story.params = float(event["time"]), event.get("params")
+    story.type = str(event.get("type", ""))
+
+
+def _retried(story: Story, event: dict[str, Any]) -> None:
+    story.type, story.params = str(event["type"]), event["params"]
+    story.attempts.append(_attempt(event))
+
+
+def _finished(story: Story, event: dict[str, Any]) -> None:
+    story.type, story.outcome = str(event["type"]), str(event["outcome"])
+    story.ended = float(event["time"])
+    story.params = event.get("params", story.params)
+    story.duration, story.peak_memory = event.get("duration_seconds"), event.get("peak_memory_bytes")
+    story.because = event.get("because")
+    if story.started is None and isinstance(story.duration, (int, float)):
+        story.started = story.ended - story.duration
+    if isinstance(event.get("error"), dict):
+        story.attempts.append(_attempt(event))
+
+
+def _attempt(event: dict[str, Any]) -> dict[str, Any]:
+    error = event["error"]
+    return {
+        "attempt": int(event["attempt"]),
+        "duration_seconds": event.get("duration_seconds"),
+        "peak_memory_bytes": event.get("peak_memory_bytes"),
+        "error": {name: str(error.get(name, "")) for name in ("kind", "message", "traceback", "output")},
+    }
+
+
+def _wrote(story: Story, event: dict[str, Any]) -> None:
+    start, size = int(event["start"]), int(event["size"])
+    story.type = story.type or str(event.get("type", ""))
+    if start >= 0 and 0 < size <= _MOST_PIECE:
+        story.pieces.append((start, size))
+
+
+_TOLD = {"task_started": _started, "task_retried": _retried, "task_finished": _finished, "task_output": _wrote}
