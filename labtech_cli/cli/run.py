@@ -24,6 +24,7 @@ from labtech_cli.cli.shared import (
     make_lab,
     read_config,
 )
+from labtech_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from labtech_cli.outcome import RunResult
@@ -88,6 +89,8 @@ def run(
     _check("--progress", progress, PROGRESS)
     _check("--show", show, SHOW)
     part = read_shard(shard)
+    if failed and part is not None:
+        raise ConfigError("--failed and --shard contradict each other", hint="each machine knows only its own failures")
     flags = {"workers": workers, "runner": runner, "keep_going": keep_going, "retries": retries, "timeout": timeout}
     resolved = read_config(config, profile, storage, sets, **flags)
     if dry_run:

@@ -60,7 +60,7 @@ class RunText:
 
     def __init__(self, about: dict[str, Any], events: Sequence[dict[str, Any]], stories: Sequence[Story]) -> None:
         self._about, self._stories = about, stories
-        self._warnings = [str(event.get("message")) for event in events if event["event"] == "warning"]
+        self._warnings = [str(event.get("message", "")) for event in events if event["event"] == "warning"]
 
     def as_json(self) -> dict[str, Any]:
         """As documented."""

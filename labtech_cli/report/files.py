@@ -117,6 +117,7 @@ def _finite(value: Any) -> Any:
 
 
 def utc(seconds: float) -> str:
+    """A time as events have it: ISO 8601 with microseconds, UTC."""
     whole, micros = divmod(round(seconds * 1_000_000), 1_000_000)
     return f"{_second(whole)}.{micros:06d}Z"
 

@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ from labtech_cli.core.events import Outcome
 from labtech_cli.report.files import utc
 from labtech_cli.report.history import ABOUT, EVENTS, OUTPUT
 
+_KEY = re.compile("[0-9a-f]{32}")
 _RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _ENDED = re.compile(rb'^\{"event":"task_finished","outcome":"(\w+)","key":"([0-9a-f]{32})"', re.MULTILINE)
 _MOST_ABOUT = 1 << 20
 _MOST_PIECE = 1 << 23
+_LAST_TIME = 1e11  # in the year 5138
+_ENDLESS = 1e17  # neither seconds nor bytes are as many
 
 
 @dataclass(slots=True)
@@ -93,7 +97,7 @@ class Past:
             with open(self.folder / EVENTS, "rb") as file:
                 for line in file:
                     event = _object(line)
-                    if event is not None and "event" in event:
+                    if event is not None and isinstance(event.get("event"), str):
                         yield event
         except OSError:  # it was removed, or never begun
             return
@@ -111,12 +115,9 @@ class Past:
         found: dict[str, Story] = {}
         for event in self.events():
             key, told = event.get("key"), _TOLD.get(event["event"])
-            if told is not None and isinstance(key, str):
-                story = found.get(key) or found.setdefault(key, Story(key))
-                try:
-                    told(story, event)
-                except (KeyError, TypeError, ValueError):  # not as we write it
-                    continue
+            if told is not None and isinstance(key, str) and _KEY.fullmatch(key):
+                with suppress(KeyError, TypeError, ValueError, OverflowError):  # not as we write it
+                    told(found.get(key) or found.setdefault(key, Story(key)), event)
         return found
 
     def output(self, story: Story) -> Iterator[bytes]:
@@ -169,42 +170,66 @@ def _object(data: bytes) -> dict[str, Any] | None:
 
 
 def _started(story: Story, event: dict[str, Any]) -> None:
-    story.started, story.params = float(event["time"]), event.get("params")
-    story.type = str(event.get("type", ""))
+    story.started = _time(event)
+    _describe(story, event)
 
 
 def _retried(story: Story, event: dict[str, Any]) -> None:
-    story.type, story.params = str(event["type"]), event["params"]
     story.attempts.append(_attempt(event))
+    _describe(story, event)
 
 
 def _finished(story: Story, event: dict[str, Any]) -> None:
-    story.type, story.outcome = str(event["type"]), str(event["outcome"])
-    story.ended = float(event["time"])
-    story.params = event.get("params", story.params)
-    story.duration, story.peak_memory = event.get("duration_seconds"), event.get("peak_memory_bytes")
-    story.because = event.get("because")
-    if story.started is None and isinstance(story.duration, (int, float)):
+    story.ended, story.outcome = _time(event), Outcome(event["outcome"]).value
+    _describe(story, event)
+    story.duration, story.peak_memory = _number(event, "duration_seconds"), _number(event, "peak_memory_bytes", int)
+    because = event.get("because")
+    story.because = because if isinstance(because, str) else None
+    if story.started is None and story.duration is not None:
         story.started = story.ended - story.duration
-    if isinstance(event.get("error"), dict):
+    if "error" in event:
         story.attempts.append(_attempt(event))
-
-
-def _attempt(event: dict[str, Any]) -> dict[str, Any]:
-    error = event["error"]
-    return {
-        "attempt": int(event["attempt"]),
-        "duration_seconds": event.get("duration_seconds"),
-        "peak_memory_bytes": event.get("peak_memory_bytes"),
-        "error": {name: str(error.get(name, "")) for name in ("kind", "message", "traceback", "output")},
-    }
 
 
 def _wrote(story: Story, event: dict[str, Any]) -> None:
     start, size = int(event["start"]), int(event["size"])
-    story.type = story.type or str(event.get("type", ""))
+    if not story.type:
+        _describe(story, event)
     if start >= 0 and 0 < size <= _MOST_PIECE:
         story.pieces.append((start, size))
+
+
+def _describe(story: Story, event: dict[str, Any]) -> None:
+    story.type = str(event.get("type", ""))
+    params = event.get("params", story.params)
+    story.params = params if isinstance(params, dict) else None
+
+
+def _attempt(event: dict[str, Any]) -> dict[str, Any]:
+    error = dict(event["error"])
+    return {
+        "attempt": int(event["attempt"]),
+        "duration_seconds": _number(event, "duration_seconds"),
+        "peak_memory_bytes": _number(event, "peak_memory_bytes", int),
+        "error": {name: str(error.get(name, "")) for name in ("kind", "message", "traceback", "output")},
+    }
+
+
+def _number(event: dict[str, Any], name: str, *kinds: type) -> Any:
+    """A number that is not below 0; None for anything else."""
+    value = event.get(name)
+    return (
+        value
+        if isinstance(value, (int, float)) and type(value) in (kinds or (int, float)) and 0 <= value < _ENDLESS
+        else None
+    )
+
+
+def _time(event: dict[str, Any]) -> float:
+    value = _number(event, "time")
+    if not isinstance(value, (int, float)) or value > _LAST_TIME:
+        raise ValueError("no time")
+    return float(value)
 
 
 _TOLD = {"task_started": _started, "task_retried": _retried, "task_finished": _finished, "task_output": _wrote}

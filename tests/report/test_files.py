@@ -95,8 +95,8 @@ def test_one_object_a_line_in_strict_json():
 def test_half_a_surrogate_pair_or_a_poor_encoding_is_escaped(encoding):
     raw = io.BytesIO()
     writer = EventWriter(io.TextIOWrapper(raw, encoding=encoding))
-    feed(writer, wrote(Fit(1), "half \ud800 é"), wrote(Fit(2), "next"), over())
-    texts = [json.loads(line).get("text") for line in raw.getvalue().splitlines()]
+    feed(writer, warned("half \ud800 é"), warned("next"), over())
+    texts = [json.loads(line).get("message") for line in raw.getvalue().splitlines()]
     assert texts == ["half \ud800 é", "next", None]
 
 

@@ -63,7 +63,7 @@ def test_a_failure_is_told_with_its_error_traceback_last_output_and_log():
         "  log: labtech runs logs r1\n"
         "\n"
         "Failed after 3 min 5 s: 1 failed\n"
-        "run the failed tasks again with: labtech run fit.py:all"
+        "run the failed tasks again with: labtech run fit.py:all --failed"
     )
 
 
