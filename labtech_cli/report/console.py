@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Console
 from rich.segment import Segment, Segments
 from rich.style import Style
 
@@ -24,6 +23,7 @@ from labtech_cli.core.events import (
 from labtech_cli.report import words
 from labtech_cli.report.base import Reporter
 from labtech_cli.report.frame import cut, frame, oldest, room
+from labtech_cli.report.region import Region
 from labtech_cli.report.summary import LogCommand, Tally, ending, failure_line, retry_line, warning_lines
 from labtech_cli.report.usage import Usage, Use
 
@@ -49,14 +49,7 @@ class LiveReporter(Reporter):
     ) -> None:
         self._console = console
         self._commands = rerun_command, log_command
-        self._live = Live(
-            console=console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            vertical_overflow="crop",
-        )
+        self._region = Region(console)
         self._tally = Tally()
         self._usage = Usage()
         self._above: list[TaskOutput | TaskFinished | TaskRetried | Warned] = []  # to be printed at the next tick
@@ -86,10 +79,7 @@ class LiveReporter(Reporter):
             """Not what the worker used for the task before."""
             return self._usage.of(pid) if pid in settled else None
 
-        self._live.update(Group(*frame(self._tally, now, running, use, width, height)))
-        self._live.start()
-        self._print_above()
-        self._live.refresh()
+        self._region.draw(frame(self._tally, now, running, use, width, height), self._print_above)
 
     def close(self) -> None:
         self._end()
@@ -98,7 +88,7 @@ class LiveReporter(Reporter):
         if self._ended:
             return
         self._ended = True
-        self._live.stop()
+        self._region.clear()
         self._print_above()
         if self._tally.started is not None:
             self._print(("", *line) for line in ending(self._tally, *self._commands))
