@@ -33,8 +33,6 @@ def only_failed(lab: Lab, found: Targets) -> Targets:
     graph = Graph(found.tasks)
     failed, known = failed_last(folder, [task.cache_key for task in graph.tasks])
     if not failed:
-        why = (
-            "no task of these targets failed when it was last run" if known else "they were never run"
-        )
+        why = "no task of these targets failed when it was last run" if known else "they were never run"
         print(f"nothing to do: {why}", file=sys.stderr)
     return dataclasses.replace(found, tasks=[task for task in graph.tasks if task.cache_key in failed])

@@ -22,7 +22,7 @@ from labtech_cli.core.events import (
 )
 from labtech_cli.report import words
 from labtech_cli.report.base import Reporter
-from labtech_cli.report.frame import cut, frame, oldest, room
+from labtech_cli.report.frame import fit, frame, oldest, room
 from labtech_cli.report.region import Region
 from labtech_cli.report.summary import LogCommand, Tally, ending, failure_line, retry_line, warning_lines
 from labtech_cli.report.usage import Usage, Use
@@ -115,9 +115,9 @@ class LiveReporter(Reporter):
 def _pieces(event: TaskOutput | TaskFinished | TaskRetried | Warned, width: int) -> list[_Piece]:
     limit = min(words.LABEL, max(20, width // 3))
     if isinstance(event, TaskOutput):
-        prefix = f"{words.label(event.task, limit)} │ "
-        return [(prefix, line, "") for line in words.lines(event.text)]
+        prefix = f"{fit(words.label(event.task, limit), limit)} │ "
+        return [(prefix, words.shortened(line), "") for line in words.lines(event.text)]
     if isinstance(event, TaskFinished | TaskRetried):
         text, style = failure_line(event, limit) if isinstance(event, TaskFinished) else retry_line(event, limit)
-        return [("", cut(text, width).rstrip(), style)]
+        return [("", fit(text, width), style)]
     return [("", *line) for line in warning_lines(event)]
