@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Console
 from rich.segment import Segment, Segments
 from rich.style import Style
 
@@ -23,7 +22,8 @@ from labtech_cli.core.events import (
 )
 from labtech_cli.report import words
 from labtech_cli.report.base import Reporter
-from labtech_cli.report.frame import cut, frame, oldest, room
+from labtech_cli.report.frame import fit, frame, oldest, room
+from labtech_cli.report.region import Region
 from labtech_cli.report.summary import LogCommand, Tally, ending, failure_line, retry_line, warning_lines
 from labtech_cli.report.usage import Usage, Use
 
@@ -49,14 +49,7 @@ class LiveReporter(Reporter):
     ) -> None:
         self._console = console
         self._commands = rerun_command, log_command
-        self._live = Live(
-            console=console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            vertical_overflow="crop",
-        )
+        self._region = Region(console)
         self._tally = Tally()
         self._usage = Usage()
         self._above: list[TaskOutput | TaskFinished | TaskRetried | Warned] = []  # to be printed at the next tick
@@ -86,10 +79,7 @@ class LiveReporter(Reporter):
             """Not what the worker used for the task before."""
             return self._usage.of(pid) if pid in settled else None
 
-        self._live.update(Group(*frame(self._tally, now, running, use, width, height)))
-        self._live.start()
-        self._print_above()
-        self._live.refresh()
+        self._region.draw(frame(self._tally, now, running, use, width, height), self._print_above)
 
     def close(self) -> None:
         self._end()
@@ -98,7 +88,7 @@ class LiveReporter(Reporter):
         if self._ended:
             return
         self._ended = True
-        self._live.stop()
+        self._region.clear()
         self._print_above()
         if self._tally.started is not None:
             self._print(("", *line) for line in ending(self._tally, *self._commands))
@@ -125,9 +115,9 @@ class LiveReporter(Reporter):
 def _pieces(event: TaskOutput | TaskFinished | TaskRetried | Warned, width: int) -> list[_Piece]:
     limit = min(words.LABEL, max(20, width // 3))
     if isinstance(event, TaskOutput):
-        prefix = f"{words.label(event.task, limit)} │ "
-        return [(prefix, line, "") for line in words.lines(event.text)]
+        prefix = f"{fit(words.label(event.task, limit), limit)} │ "
+        return [(prefix, words.shortened(line), "") for line in words.lines(event.text)]
     if isinstance(event, TaskFinished | TaskRetried):
         text, style = failure_line(event, limit) if isinstance(event, TaskFinished) else retry_line(event, limit)
-        return [("", cut(text, width).rstrip(), style)]
+        return [("", fit(text, width), style)]
     return [("", *line) for line in warning_lines(event)]

@@ -6,6 +6,7 @@ Pure: from numbers and tasks to lines that are never wider than asked for.
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ NARROWEST_BAR = 8
 WIDEST_BAR = 40
 WIDEST_NAME = 40
 ROOM_FOR_MORE = 24  # columns beside a bar, for failures or the time left
+_JOINERS = re.compile("[\u200d\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]")
 NUMBERS = 60  # columns below which a task's CPU and memory are left out
 
 
@@ -60,11 +62,21 @@ def oldest(active: Sequence[Active], most: int) -> list[Active]:
     return heapq.nsmallest(shown, active, key=lambda item: item.started)
 
 
-def cut(text: str, width: int) -> str:
-    """`text` in exactly `width` columns, cut with an ellipsis or padded; wide characters count as two."""
+def fit(text: str, width: int) -> str:
+    """`text` in at most `width` columns, cut with an ellipsis; wide characters count as two.
+
+    What joins or colours emoji is left out: terminals disagree on how wide the outcome is.
+    """
+    if not text.isascii():
+        text = _JOINERS.sub("", text)
     if cell_len(text) > width:
         text = set_cell_size(text, max(0, width - 1)).rstrip() + "…"[:width]
-    return set_cell_size(text, width)
+    return text
+
+
+def cut(text: str, width: int) -> str:
+    """The same in exactly `width` columns, padded."""
+    return set_cell_size(fit(text, width), width)
 
 
 class Columns(NamedTuple):
@@ -115,7 +127,7 @@ def _type_row(name: str, row: TypeCount, columns: Columns) -> Text:
 
 
 def _active_row(item: Active, now: float, use: Use | None, width: int) -> Text:
-    numbers = f"{words.duration(now - item.started):>10}"
+    numbers = f"{words.duration(now - item.started):>{10 if width >= NUMBERS else 7}}"
     if width >= NUMBERS:
         cpu = f"{use.cpu:.0f} %" if use is not None and use.cpu is not None else ""
         numbers += f"  {cpu:>7}  {words.size(use.memory) if use is not None else '':>7}"

@@ -23,6 +23,8 @@ from labtech_cli.report.summary import Line, LogCommand, Tally, ending, failure_
 
 MANY_TASKS = 200  # above this, no line per succeeded task
 HEARTBEAT = 30.0  # seconds between signs of life, at least
+MOST_OF_A_TASK = 100  # lines of what one task prints
+MOST_OF_ALL = 10_000  # lines of what all tasks of a run print: a log is to be read
 SLOW_START = 5.0  # a task that runs longer than this gets a line before it ends
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 
@@ -107,6 +109,8 @@ class PlainReporter(QuietReporter):
         self._many = False
         self._beat: float | None = None
         self._announced: set[str] = set()  # keys of running tasks that have their first line
+        self._printed: dict[str, int] = {}  # lines that running tasks have printed, by key
+        self._room = MOST_OF_ALL  # for lines that tasks print
 
     def handle(self, event: Event) -> None:
         if type(event) is TaskFinished:
@@ -115,8 +119,7 @@ class PlainReporter(QuietReporter):
         elif isinstance(event, TaskRetried):
             self._writer.write([retry_line(event)])
         elif isinstance(event, TaskOutput):
-            name = words.label(event.task)
-            self._writer.write([(f"{name} | {line}", "") for line in words.lines(event.text)])
+            self._writer.write(self._output(event))
         else:
             super().handle(event)
             if isinstance(event, RunStarted):
@@ -138,11 +141,29 @@ class PlainReporter(QuietReporter):
 
     def _task_finished(self, event: TaskFinished) -> None:
         self._announced.discard(event.task.cache_key)
+        self._printed.pop(event.task.cache_key, None)
         if event.outcome is Outcome.FAILED:
             self._writer.write([failure_line(event)])
         elif event.outcome is Outcome.SUCCEEDED and not self._many:
             took = f" in {words.duration(event.duration_seconds)}" if event.duration_seconds is not None else ""
             self._writer.write([(f"finished {words.label(event.task)}{took}", "")])
+
+    def _output(self, event: TaskOutput) -> list[Line]:
+        """What a task prints, as far as there is room, and then once that there is more."""
+        name, key, lines = words.label(event.task), event.task.cache_key, words.lines(event.text)
+        before = self._printed.get(key, 0)
+        self._printed[key] = before + len(lines)
+        room = min(MOST_OF_A_TASK - before, self._room)
+        if room < 0 or not self._room:
+            return []
+        self._room -= min(room, len(lines))
+        shown = [(f"{name} | {words.shortened(line)}", "") for line in lines[:room]]
+        if len(lines) > room:
+            where = f": {self._commands[1](event.run_id, key)}" if self._commands[1] is not None else ""
+            shown.append((f"{name} | … more is in its log{where}", "dim"))
+        if not self._room:
+            shown.append((f"… of what tasks print, nothing more is shown here after {MOST_OF_ALL:,} lines", "dim"))
+        return shown
 
     def _announce(self, now: float, active: Sequence[Active]) -> None:
         for item in active:

@@ -10,6 +10,7 @@ from labtech_cli.core.units import duration as duration
 from labtech_cli.core.units import size as size
 
 LABEL = 60  # characters of a task's label
+LINE = 2_000  # characters of a line that a task printed
 
 
 def rough(seconds: float) -> str:
@@ -50,6 +51,11 @@ def lines(text: str) -> list[str]:
         text = _SURROGATES.sub("\ufffd", _CONTROLS.sub("", text)).expandtabs(8)
     found = text.split("\n")
     return found[:-1] if not found[-1] else found
+
+
+def shortened(line: str) -> str:
+    """A line as far as a person reads it."""
+    return line if len(line) <= LINE else f"{line[:LINE]}… and {len(line) - LINE:,} more characters"
 
 
 def one_line(text: str, limit: int = 200) -> str:

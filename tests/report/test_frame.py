@@ -5,7 +5,7 @@ from report_events import T0, Fit, Score, done, failed, running, started
 from rich.cells import cell_len
 
 from labtech_cli.core.events import Active, Outcome
-from labtech_cli.report.frame import cut, frame
+from labtech_cli.report.frame import cut, fit, frame
 from labtech_cli.report.summary import Tally
 from labtech_cli.report.usage import Use
 
@@ -78,3 +78,11 @@ def test_wide_characters_take_two_columns(text, width, shown):
 def test_a_type_that_was_not_announced_does_not_disturb():
     assert drawn(tally_of(started({}), done(Fit(1))))[0].startswith("Fit")
     assert len(drawn(tally_of())) == 1
+
+
+def test_what_terminals_disagree_on_is_left_out_of_names():
+    assert (
+        fit("\U0001f44d\U0001f3fd \U0001f469\u200d\U0001f467 \u2764\ufe0f", 20)
+        == "\U0001f44d \U0001f469\U0001f467 \u2764"
+    )
+    assert fit("日本語", 5) == "日本…" and fit("ab", 5) == "ab"

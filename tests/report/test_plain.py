@@ -7,7 +7,8 @@ import sys
 from report_events import T0, Fit, Score, begun, done, failed, feed, over, running, started, warned, wrote
 
 from labtech_cli.core.events import Outcome
-from labtech_cli.report.plain import PlainReporter, QuietReporter
+from labtech_cli.report import plain
+from labtech_cli.report.plain import MOST_OF_A_TASK, PlainReporter, QuietReporter
 
 
 def test_a_task_has_one_line_when_it_is_fast_and_two_when_it_is_slow():
@@ -126,3 +127,35 @@ def test_plain_progress_does_not_import_what_draws():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
+
+
+def test_of_what_a_task_prints_so_much_is_shown_and_then_where_the_rest_is():
+    stream = io.StringIO()
+    reporter = PlainReporter(stream, log_command=lambda run, key: f"labtech runs logs {run}")
+    feed(reporter, started({"Fit": 2}), wrote(Fit(1), "x\n" * (MOST_OF_A_TASK - 1)), wrote(Fit(2), "y" * 3_000))
+    feed(reporter, wrote(Fit(1), "last\nmore\n"), wrote(Fit(1), "x\n" * 5), wrote(Fit(2), "z\n"))
+    lines = stream.getvalue().splitlines()[MOST_OF_A_TASK:]
+    assert lines == [
+        "Fit(seed=2, name='') | " + "y" * 2_000 + "… and 1,000 more characters",
+        "Fit(seed=1, name='') | last",
+        "Fit(seed=1, name='') | … more is in its log: labtech runs logs r1",
+        "Fit(seed=2, name='') | z",
+    ]
+
+
+def test_of_what_all_tasks_print_so_much_is_shown(monkeypatch):
+    monkeypatch.setattr(plain, "MOST_OF_ALL", 5)
+    stream = io.StringIO()
+    feed(PlainReporter(stream), started({"Fit": 2}), *[wrote(Fit(n), "x\nx\n") for n in range(10)], done(Fit(0)))
+    assert [line.partition(" | ")[2] for line in stream.getvalue().splitlines()[1:]] == [
+        *["x"] * 5, "… more is in its log", "", ""
+    ]  # fmt: skip
+    assert "nothing more is shown here after 5 lines" in stream.getvalue()
+
+
+def test_a_task_that_runs_again_may_print_again():
+    stream = io.StringIO()
+    reporter = PlainReporter(stream)
+    text = "x\n" * MOST_OF_A_TASK
+    feed(reporter, started({"Fit": 1}), wrote(Fit(1), text), done(Fit(1)), wrote(Fit(1), text))
+    assert stream.getvalue().count("| x\n") == 2 * MOST_OF_A_TASK and "more is in" not in stream.getvalue()

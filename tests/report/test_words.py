@@ -68,3 +68,8 @@ def test_one_line_is_the_first_that_says_something():
 
 def test_a_label_is_cut():
     assert words.label(Fit(1, "x" * 100), 20) == "Fit(seed=1, name='x…"
+
+
+def test_a_very_long_line_is_shortened():
+    assert words.shortened("x" * 2_000) == "x" * 2_000
+    assert words.shortened("x" * 3_234) == "x" * 2_000 + "… and 1,234 more characters"
