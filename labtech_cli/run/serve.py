@@ -32,9 +32,11 @@ from labtech_cli.run.board import NOTHING, Board
 from labtech_cli.run.capture import FileCapture, logging_to_stderr
 from labtech_cli.run.context import Context, ContextSpec
 from labtech_cli.run.runner import Note, Returned
+from labtech_cli.run.shares import Share, Surroundings
 from labtech_cli.run.worker import Desk, Input, Outcome, Tracker, execute
 
 PULSE_SECONDS = 0.1
+_NOTHING = contextlib.nullcontext()
 _FLUSH_SECONDS = 0.005  # finished tasks are reported together if they end within this time
 
 
@@ -61,6 +63,8 @@ class Batch(NamedTuple):
     """Results it is to forget."""
     work: list[tuple[int, int, tuple[int, ...], bool]]
     """Tasks to run: number, attempt, the numbers of their inputs, whether to keep the result for others."""
+    shares: dict[int, Share]
+    """What tasks are given of the machine, of those that said what they need."""
 
 
 class Wrote(NamedTuple):
@@ -79,6 +83,8 @@ class Server:
         self._tasks: dict[int, Any] = dict(enumerate(tasks)) if tasks is not None else {}
         self._types: list[Any] = []
         self._inputs: dict[int, Input] = {}
+        self._shares: dict[int, Share] = {}
+        self._surroundings = Surroundings()
         self._queue: deque[tuple[int, int, tuple[int, ...], bool]] = deque()
         self._inbox = wire.Inbox(sock)
         self._reading = threading.Lock()
@@ -130,6 +136,7 @@ class Server:
         for number in batch.drop:
             self._inputs.pop(number, None)
         self._inputs.update(batch.inputs)
+        self._shares.update(batch.shares)
         for number, kind, version, key, values, deps in batch.rows:
             try:
                 self._tasks[number] = self._make(kind, version, key, values, deps)
@@ -177,7 +184,9 @@ class Server:
         if isinstance(task, BaseException):
             return Outcome(number, time.time(), 0.0, 0, None, None, worker.describe_failure(task))
         inputs = {self._tasks[need]._labtech_key: self._inputs[need] for need in needs} if needs else {}
-        outcome = execute(task, number, attempt, inputs, desk)
+        share = self._shares.pop(number, None)
+        with self._surroundings.suit(share) if share or not self._surroundings.usual else _NOTHING:
+            outcome = execute(task, number, attempt, inputs, desk)
         worker.close_nested_pools()
         if keep and outcome.stored is not None and outcome.stored.inline:
             self._inputs[number] = Input(outcome.stored, None, outcome.started_at, outcome.duration, True)
