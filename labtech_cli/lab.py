@@ -24,8 +24,9 @@ from labtech_cli.report.base import FanOut, Reporter
 from labtech_cli.run.context import ContextSpec
 from labtech_cli.run.guard import refuse_in_worker
 from labtech_cli.run.loop import Rules
+from labtech_cli.run.machine import cpu_count
+from labtech_cli.run.resources import read_resources
 from labtech_cli.run.runner import RunnerBackend
-from labtech_cli.run.starters import cpu_count
 from labtech_cli.runs import KEEP_RUNS
 from labtech_cli.session import Prepared, Session
 from labtech_cli.staleness import Staleness
@@ -70,6 +71,8 @@ class Lab:
     - `retries`: how often a failed task is run again, where its type does not say; after `retry_delay` (seconds, or
       text such as '1s'), doubled each time up to a minute. `timeout`: how long one attempt may take.
     - `keep_runs`: how many runs the history keeps; 0 for none.
+    - `resources`: what tasks' needs are admitted against, such as `{'cpus': 8, 'memory': '16GB', 'gpus': [0, 1]}`; by
+      default what the machine has. With `'enforce_memory': True`, a task that takes more than it declared is ended.
     - `notebook`: no longer needed: a notebook is recognised.
     """
 
@@ -90,6 +93,7 @@ class Lab:
         retry_delay: str | float = 1.0,
         timeout: str | float | None = None,
         keep_runs: int = KEEP_RUNS,
+        resources: Mapping[str, Any] | None = None,
     ) -> None:
         if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
             raise LabError(f"max_workers must be a whole number of at least 1, not {max_workers!r}")
@@ -105,6 +109,7 @@ class Lab:
         given = read_needs("Lab", {"retries": retries, "timeout": timeout})
         self.retries, self.timeout = given.retries or 0, given.timeout
         self.retry_delay = read_seconds("Lab", "retry_delay", retry_delay)
+        self.resources = read_resources(resources)
         self.storage = open_storage(storage)
         self.trust = Trust.from_environment()
         self.continue_on_failure = continue_on_failure
@@ -306,6 +311,7 @@ def lab_arguments(config: Any) -> dict[str, Any]:
         "retries": config["lab.retries"],
         "retry_delay": config["lab.retry_delay"],
         "timeout": config["lab.timeout"],
+        "resources": {name: config[f"resources.{name}"] for name in ("cpus", "memory", "gpus", "enforce_memory")},
     }
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from labtech_cli.core.demands import demands
 from labtech_cli.core.events import Event, Outcome, RunFinished, RunStarted, TaskFinished, Warned
 from labtech_cli.core.plan import Action, Plan, Policy, Why, longest_paths, make_plan
 from labtech_cli.core.present import render
@@ -20,6 +19,7 @@ from labtech_cli.errors import DamagedResult, StaleResults
 from labtech_cli.outcome import RunResult
 from labtech_cli.report.base import FanOut
 from labtech_cli.run.backends import make_runner
+from labtech_cli.run.budget import Budget
 from labtech_cli.run.claims import keeps
 from labtech_cli.run.interrupts import Interrupts
 from labtech_cli.run.loop import Loop, Rules
@@ -88,6 +88,7 @@ class Session:
                 self._keep_history(executes=False)
             self.storage.leave()  # what a dead run left; nothing else is written: it may be that nothing can be
             return self._run(zygote, warnings)
+        self._budget = self._make_budget()  # what can never run is told before anything is done
         self.storage.check_writable()
         needs = [key for key, action in self._actions() if action is not Action.UNTOUCHED]
         self.storage.enter(needs)
@@ -113,6 +114,11 @@ class Session:
         if any(action is Action.LOAD and key not in present for key, action in self._actions()):
             self.prepared.present = present
             self.prepared.replan()
+            self._budget = self._make_budget()
+
+    def _make_budget(self) -> Budget:
+        lab = self.lab
+        return Budget(self.prepared.plan.graph, self.prepared.runs(), lab.resources, lab.workers)
 
     def _stale(self) -> list[str]:
         """What to say of results that the plan loads though other code made them. Raises `StaleResults`."""
@@ -162,6 +168,8 @@ class Session:
                     loop.teller.counts.add(Outcome.LOADED, len(loaded))
                     if loop.timeouts and not runner.ends_tasks:
                         loop.teller.warn(f"the runner {self._runner_name()!r} cannot end tasks: no timeout holds")
+                    for message in self._budget.warnings(runner, self._runner_name()):
+                        loop.teller.warn(message)
                     loop.run()
             except BaseException:
                 if tracking is not None:
@@ -191,6 +199,7 @@ class Session:
             Teller(self.run_id, plan.graph, sinks),
             self.rules,
             interrupts,
+            self._budget,
             runs,
             bytearray([why in (Why.RERUN, Why.RERUN_TARGET, Why.CODE_CHANGED) for why in plan.whys]),
             self._made,
@@ -265,7 +274,7 @@ class Session:
     def _schedule(self, runs: bytearray) -> Schedule:
         graph = self.prepared.plan.graph
         priority = longest_paths(graph, runs, self.prepared.seconds.__getitem__)
-        return Schedule(graph, runs, priority, demands(graph, runs))
+        return Schedule(graph, runs, priority, self._budget.demands())
 
     def _track(self, plan: Plan) -> tuple[Tracking | None, Any]:
         tracked = any(type(plan.graph.tasks[n]).__labtech__.mlflow_run for n in plan.numbers(Action.RUN))

@@ -165,7 +165,8 @@ def _zygote(config: Config, targets: Sequence[str]) -> Iterator[Any]:
         yield None
         return
     from labtech_cli.project.packages import packages_of
-    from labtech_cli.run.starters import ZygoteStarter, cpu_count
+    from labtech_cli.run.machine import cpu_count
+    from labtech_cli.run.starters import ZygoteStarter
 
     workers = config["lab.workers"] or cpu_count()
     zygote = ZygoteStarter(workers, workers)

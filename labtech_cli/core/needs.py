@@ -94,6 +94,13 @@ def read_seconds(where: str, name: str, value: Any) -> float:
     return float(seconds)
 
 
+def is_device(value: Any) -> bool:
+    """Whether CUDA_VISIBLE_DEVICES could name a GPU so: by a number, or by a text such as its UUID."""
+    if isinstance(value, str):
+        return bool(value.strip()) and "," not in value
+    return type(value) is int and value >= 0
+
+
 _READ = {
     "cpus": _cpus,
     "memory": _memory,

@@ -7,7 +7,7 @@ where there is no room for a group it is skipped in one comparison instead of be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
@@ -22,12 +22,14 @@ class Demands:
     """What tasks take while they run, of what there is.
 
     `groups` gives the group of a number (absent: it takes nothing scarce); `takes` what a task of a group takes, as
-    (kind, amount); `totals` how much there is of a kind. One that takes more than there is runs when nothing else does.
+    (kind, amount); `totals` how much there is of a kind. One that takes more than there is runs when nothing else takes
+    any of it; those of `alone` run when nothing else runs.
     """
 
     groups: Mapping[int, int] = field(default_factory=dict)
     takes: Sequence[Sequence[tuple[int, float]]] = ()
     totals: Sequence[float] = ()
+    alone: Set[int] = frozenset()
 
 
 class Schedule:
@@ -44,22 +46,13 @@ class Schedule:
         priority: Sequence[float],
         demands: Demands | None = None,
     ) -> None:
-        demands = demands or Demands()
         self._priority = priority
-        self._groups = demands.groups
-        self._room = list(demands.totals)
-        self._takes = [
-            tuple([(kind, min(amount, self._room[kind])) for kind, amount in takes]) for takes in demands.takes
-        ]
+        self._lonely: set[int] = set()  # those that run while nothing else does
+        self._solo: int | None = None  # the one of them that runs now
+        self._admit(demands or Demands())
         self._dependents = graph.dependents(runs)
         self._missing = [sum(1 for dep in deps if runs[dep]) if deps else 0 for deps in graph.deps]
         self._runs = runs
-        self._free: Heap = []
-        self._limited: list[Heap] = [[] for _ in self._takes]
-        self._alone: Heap = []
-        self._lonely: set[int] = set()  # those that run while nothing else does
-        self._solo: int | None = None  # the one of them that runs now
-        self._ready_count = 0
         self._open = bytearray(runs)  # 1: not ended yet
         self._taken = bytearray(len(graph))  # 1: counts as running
         self._flying = [0] * len(graph)  # how many of a task's missing dependencies are running
@@ -70,12 +63,35 @@ class Schedule:
         self.stopped = False
         self._fill([number for number in range(len(graph)) if runs[number] and not self._missing[number]])
 
+    def _admit(self, demands: Demands) -> None:
+        """Begin with nothing ready and nothing taken."""
+        self._groups = demands.groups
+        self._room = list(demands.totals)
+        self._takes = [
+            tuple([(kind, min(amount, self._room[kind])) for kind, amount in takes]) for takes in demands.takes
+        ]
+        self._lonely.update(demands.alone)
+        self._free: Heap = []
+        self._limited: list[Heap] = [[] for _ in self._takes]
+        self._alone: Heap = []
+        self._ready_count = 0
+
     def _fill(self, ready: Iterable[int]) -> None:
         for number in ready:
             self._heap(number).append((-self._priority[number], number))
             self._ready_count += 1
-        for heap in (self._free, *self._limited):
+        for heap in (self._free, *self._limited, self._alone):
             heapify(heap)
+
+    def readmit(self, demands: Demands) -> None:
+        """From now on tasks take other amounts, also those that run: what is too much then is not taken back, but
+        nothing more starts until it fits."""
+        ready = [number for heap in (self._free, *self._limited, self._alone) for _, number in heap]
+        self._admit(demands)
+        for number, taken in enumerate(self._taken):
+            if taken and number != self._solo:
+                self._use(number, -1)
+        self._fill(ready)
 
     def _heap(self, number: int) -> Heap:
         if self._lonely and number in self._lonely:
@@ -101,13 +117,19 @@ class Schedule:
                 return None
             best = self._alone
             self._solo = best[0][1]
-        elif group != _FREE:
-            for kind, amount in self._takes[group]:
-                self._room[kind] -= amount
         self._ready_count -= 1
         number = heappop(best)[1]
+        if group != _FREE:
+            self._use(number, -1)
         self._start(number)
         return number
+
+    def _use(self, number: int, sign: int) -> None:
+        """Take what a task takes (-1), or give it back (1)."""
+        group = self._groups.get(number, _FREE) if self._groups else _FREE
+        if group != _FREE:
+            for kind, amount in self._takes[group]:
+                self._room[kind] += sign * amount
 
     def _fits(self, group: int) -> bool:
         return all([self._room[kind] >= amount for kind, amount in self._takes[group]])
@@ -120,6 +142,8 @@ class Schedule:
         while self._candidates and not self.stopped:
             number = self._candidates.pop()
             missing = self._missing[number]
+            if number in self._groups:
+                continue  # since a moment ago
             if self._open[number] and not self._taken[number] and 0 < missing == self._flying[number]:
                 yield number, [dep for dep in self._deps[number] if self._open[dep]]
 
@@ -201,11 +225,8 @@ class Schedule:
             self._flying[dependent] -= 1
         if number == self._solo:
             self._solo = None
-            return
-        group = self._groups.get(number, _FREE) if self._groups else _FREE
-        if group != _FREE:
-            for kind, amount in self._takes[group]:
-                self._room[kind] += amount
+        elif self._groups:
+            self._use(number, 1)
 
     def _end(self, number: int) -> None:
         self._open[number] = 0

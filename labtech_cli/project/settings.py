@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labtech_cli.core.units import DURATIONS, to_seconds
+from labtech_cli.core.needs import is_device
+from labtech_cli.core.units import DURATIONS, SIZES, to_bytes, to_seconds
 from labtech_cli.errors import did_you_mean
 
 RUNNERS = ("process", "spawn", "fork", "fork-per-task", "thread", "serial")
@@ -63,6 +64,25 @@ def duration(value: str, base: Path) -> str:
         raise Refused(DURATIONS) from None
     if not seconds:
         raise Refused(DURATIONS)
+    return value
+
+
+def memory(value: str, base: Path) -> str:
+    """A text such as "16GB"; it stays text."""
+    try:
+        if not to_bytes(value):
+            raise ValueError(value)
+    except ValueError:
+        raise Refused(SIZES) from None
+    return value
+
+
+def devices(value: list[Any], base: Path) -> list[Any]:
+    """GPUs by number or UUID, each once."""
+    if not all(map(is_device, value)):
+        raise Refused("write for example [0, 1]")
+    if len({str(item) for item in value}) < len(value):
+        raise Refused("name each once")
     return value
 
 
@@ -180,6 +200,10 @@ SETTINGS = (
     Setting("lab.timeout", str, "a duration such as '2h'", None, duration),
     Setting("lab.keep_runs", int, "a whole number, at least 0", 1000, at_least(0)),
     Setting("lab.on_code_change", str, "warn, rerun, ignore or error", "warn", one_of(*ON_CODE_CHANGE)),
+    Setting("resources.cpus", int, "a whole number, at least 1", None, at_least(1)),
+    Setting("resources.memory", str, "a size such as '16GB'", None, memory),
+    Setting("resources.gpus", list, "a list of the numbers or UUIDs of GPUs", None, devices),
+    Setting("resources.enforce_memory", bool, "true or false", False),
     Setting("mlflow.tracking_uri", str, "the URI of an MLflow tracking server or database", None, tracking_uri),
     Setting("mlflow.experiment", str, "the name of an MLflow experiment", None, text),
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import socket
 import time
 from collections import OrderedDict
 from typing import Any
@@ -28,10 +30,12 @@ class WorkerHandle:
         "_excerpts",
         "_heard",
         "channel",
+        "gpus",
         "held",
         "held_bytes",
         "in_flight",
         "known",
+        "leaves",
         "output",
         "pid",
         "pidfd",
@@ -54,11 +58,24 @@ class WorkerHandle:
         self.held: OrderedDict[int, int] = OrderedDict()
         self.held_bytes = 0
         self.used = False  # whether it has been given any work
+        self.gpus: tuple[str, ...] | None = None  # those that the tasks it has run were given
+        self.leaves = False  # whether it was told to end
         self.stopped: int | None = None  # the task it was killed for, which took too long
 
     @property
     def load(self) -> int:
         return len(self.in_flight)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether no task has run, or will run, in the process."""
+        return not self.used and not self.in_flight
+
+    def leave(self) -> None:
+        """Let the idle process end; it is buried when it has."""
+        self.leaves = True
+        with contextlib.suppress(OSError):
+            self.channel.sock.shutdown(socket.SHUT_WR)
 
     def tell(self, graph: Graph, number: int, batch: Batch) -> None:
         """Add the rows of a task, and of those it holds, that the worker does not know."""

@@ -17,6 +17,7 @@ from labtech_cli.run.context import Context
 from labtech_cli.run.excerpt import LOOK_SECONDS, Excerpt, OutputFile
 from labtech_cli.run.nested import Leftovers, end_turn, take_turns
 from labtech_cli.run.runner import Note, Output, Report, Runner, Setting, Work
+from labtech_cli.run.shares import Surroundings
 from labtech_cli.run.timeouts import alarm, can_alarm
 from labtech_cli.run.worker import Desk, Outcome, Tracker, execute
 
@@ -30,6 +31,8 @@ def _desk(setting: Setting, note: Any) -> Desk:
 class SerialRunner(Runner):
     """Runs each task in the caller's thread, when it is waited for."""
 
+    parts_environment = True
+
     def start(self, setting: Setting) -> None:
         self._graph, self._leftovers = setting.graph, Leftovers()
         self._notes: list[Report] = []
@@ -37,6 +40,7 @@ class SerialRunner(Runner):
         self._desk = _desk(setting, lambda number, value: self._notes.append(Note(number, value)))
         self._queued: list[Work] = []
         self.ends_tasks = can_alarm()
+        self._surroundings = Surroundings()
         self._output = OutputFile()
         self._capture = FileCapture(self._output.fd)
         self._excerpt: Excerpt | None = None  # of the task that runs
@@ -60,7 +64,7 @@ class SerialRunner(Runner):
         self._capture.begin()
         self._excerpt = excerpt = Excerpt(self._output, start)
         try:
-            with logging_to_stderr(), alarm(work.timeout):
+            with logging_to_stderr(), self._surroundings.suit(work.share), alarm(work.timeout):
                 outcome = execute(task, work.number, work.attempt, inputs, self._desk)
         finally:
             self._capture.end()

@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from labtech_cli.core.codec import encode_params
 from labtech_cli.core.events import Failure, Outcome
 from labtech_cli.core.graph import Graph
 from labtech_cli.core.schedule import Schedule
 from labtech_cli.core.units import duration
 from labtech_cli.errors import LabtechError
+from labtech_cli.run.budget import Budget
 from labtech_cli.run.claims import Claims
+from labtech_cli.run.commits import Commits
 from labtech_cli.run.deaths import describe_death
 from labtech_cli.run.interrupts import Interrupts
 from labtech_cli.run.retries import Retries
@@ -27,7 +28,7 @@ from labtech_cli.run.timeouts import Timeouts
 from labtech_cli.run.worker import Input
 from labtech_cli.run.worker import Outcome as Ended
 from labtech_cli.store.owners import BEAT_SECONDS
-from labtech_cli.store.records import Claim, Record
+from labtech_cli.store.records import Claim
 from labtech_cli.store.signing import Trust
 from labtech_cli.store.storage import Claiming, Storage
 
@@ -61,6 +62,7 @@ class Loop:
     teller: Teller
     rules: Rules
     interrupts: Interrupts
+    budget: Budget
     runs: bytearray
     """1 for each task that is to run, by number."""
     replaces: bytearray
@@ -74,6 +76,7 @@ class Loop:
     claims: Claims = field(init=False)
     retries: Retries = field(init=False)
     timeouts: Timeouts = field(init=False)
+    commits: Commits = field(init=False)
     gave_up: bool = False
     """Whether tasks failed that would have been tried again, had the run gone on."""
     _parked: list[int] = field(default_factory=list)  # tasks that another run computes
@@ -88,6 +91,7 @@ class Loop:
         self.claims = Claims(self.graph, self.storage, self.replaces)
         self.retries = Retries(self.graph, self.rules.retries, self.rules.retry_delay)
         self.timeouts = Timeouts(self.graph, self.runs, self.rules.timeout)
+        self.commits = Commits(self.graph, self.storage, self.claims, self.replaces, self.made, self.trust)
 
     def run(self) -> None:
         """Until nothing runs and nothing more can start. Then every task has had its last event."""
@@ -175,8 +179,12 @@ class Loop:
             failure = Failure(type(error).__name__, f"an input cannot be loaded: {error}", final=True)
             self._fail(number, failure, None)
             return False
-        self.runner.submit(Work(number, self.retries.attempt(number), inputs, timeout=self.timeouts.of(number)))
+        self._submit(number, inputs)
         return True
+
+    def _submit(self, number: int, inputs: dict[int, Input], after: tuple[int, ...] = ()) -> None:
+        share, timeout = self.budget.give(number), self.timeouts.of(number)
+        self.runner.submit(Work(number, self.retries.attempt(number), inputs, after, share, timeout))
 
     def _follow(self, claim: Claiming) -> None:
         """Give workers short tasks that wait only for what the same worker is about to do: a chain of them
@@ -189,8 +197,7 @@ class Loop:
                 inputs = self.shelf.take(number, without=after)
                 self.schedule.follow(number)
                 self.claims.ask(number, claim)
-                attempt, timeout = self.retries.attempt(number), self.timeouts.of(number)
-                self.runner.submit(Work(number, attempt, inputs, tuple(after), timeout))
+                self._submit(number, inputs, tuple(after))
 
     def _take(self, reports: list[Report]) -> None:
         ended: list[Ended] = []
@@ -207,71 +214,26 @@ class Loop:
                     self.teller.unbegin(number)
                     self.schedule.put_back(number)
                 self.claims.release(report.numbers)  # type: ignore[union-attr]
+                self.budget.back(report.numbers)  # type: ignore[union-attr]
         if ended:
-            self._commit(ended)
+            for number in self.commits.save(ended, self.rules.keep_going):
+                self.schedule.stop()
+                self.schedule.put_back(number)
             for outcome in ended:
                 if self.schedule.is_open(outcome.number):  # else a task it followed could not be saved
                     self._advance(outcome)
         for report in reports:
             if type(report) is Died:
+                self.budget.back([report.number])
                 failure = self.timeouts.ended(report.number) or describe_death(report)
                 self._fail(report.number, failure, None)
-
-    def _commit(self, ended: list[Ended]) -> None:
-        """Save the results that arrived; on failure try each alone, so that only its own task fails."""
-        records = [(outcome, self._record(outcome)) for outcome in ended if outcome.failure is None]
-        if not records:
-            return
-        try:
-            self.storage.commit([record for _, record in records])
-            self.claims.committed([outcome.number for outcome, _ in records])
-        except LabtechError as error:
-            if len(records) == 1:
-                self._not_saved(ended, records[0][0], error)
-                return
-            full = False
-            for outcome, record in records:
-                if full and not self.rules.keep_going:  # one error tells it all: the others run again another time
-                    ended.remove(outcome)
-                    self.schedule.stop()
-                    self.schedule.put_back(outcome.number)
-                    continue
-                try:
-                    self.storage.commit([record])
-                    self.claims.committed([outcome.number])
-                except LabtechError as cause:
-                    self._not_saved(ended, outcome, cause)
-                    full = True
-
-    def _not_saved(self, ended: list[Ended], outcome: Ended, error: LabtechError) -> None:
-        failure = Failure(type(error).__name__, f"the result could not be saved: {error}", final=True)
-        ended[ended.index(outcome)] = outcome._replace(failure=failure, stored=None)
-
-    def _record(self, outcome: Ended) -> Record:
-        task = self.graph.tasks[outcome.number]
-        kind = type(task).__labtech__
-        stored = None if kind.keeps_nothing else outcome.stored
-        code = origin = None
-        if stored is not None:
-            code, origin = self.made(outcome.number)
-            stored = self.trust.sign(task._labtech_key, stored)
-        return Record(
-            task._labtech_key,
-            kind.name,
-            task._labtech_version,
-            outcome.params or encode_params(task),
-            outcome.duration,
-            outcome.started_at,
-            stored,
-            bool(self.replaces[outcome.number]),
-            outcome.peak_memory,
-            code,
-            origin,
-        )
 
     def _advance(self, outcome: Ended) -> None:
         number = outcome.number
         self.teller.begin(number, outcome.started_at)
+        demands = self.budget.ended(number, outcome.peak_memory)
+        if demands is not None:
+            self.schedule.readmit(demands)
         if self.timeouts:
             self.timeouts.ended(number)  # it was quicker than the signal that was to stop it
         if outcome.failure is not None:

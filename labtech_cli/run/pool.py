@@ -1,8 +1,8 @@
 """Our own pool of worker processes: one socket each, tasks in batches, one death costs one task.
 
-Each worker is given as many tasks as fill about 20 ms, judged by how long the last ones took, so a
-tiny task costs no round trip of its own and a long one never has others waiting behind it (a worker
-gives those back, see `serve`). The graph is not sent: a worker is told of a task when it first needs
+Each worker is given as many tasks as fill about 20 ms (see `crew`), so a tiny task costs no round
+trip of its own, and a long one never has others waiting behind it (a worker gives those back, see
+`serve`). The graph is not sent: a worker is told of a task when it first needs
 it. What results a worker holds is decided here, within a bound, so nothing is sent twice.
 """
 
@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from labtech_cli.core.events import Active
 from labtech_cli.errors import RunnerError
 from labtech_cli.run.board import Board
+from labtech_cli.run.crew import MAX_BATCH, Crew
 from labtech_cli.run.excerpt import LOOK_SECONDS, OutputFile
 from labtech_cli.run.family import end_tree
 from labtech_cli.run.handle import WorkerHandle
@@ -29,9 +30,6 @@ from labtech_cli.run.starters import ForkStarter, SpawnStarter, Starter, ZygoteS
 from labtech_cli.run.wire import Channel
 from labtech_cli.run.worker import Input, Outcome
 
-MAX_BATCH = 256
-BATCH_SECONDS = 0.02
-_PACKED_SECONDS = 0.0003  # tasks shorter than this cost less than sending them to another worker does
 _MOST_IDLE_DEATHS = 10
 _GRACE_SECONDS = 2.0
 
@@ -41,15 +39,13 @@ class ProcessRunner(Runner):
 
     def __init__(self, method: str, *, single_use: bool = False, zygote: ZygoteStarter | None = None) -> None:
         self._method, self._single_use, self._zygote = method, single_use, zygote
-        self._workers: dict[int, WorkerHandle] = {}
+        self._crew = Crew()
+        self._workers = self._crew.workers
         self._selector = selectors.DefaultSelector()
-        self._seconds = BATCH_SECONDS  # a smoothed duration of the last tasks
         self._board: Board | None = None
         self._starter: Starter
         self._reports: list[Report] = []
         self._idle_deaths = 0
-        self._filled: WorkerHandle | None = None  # the worker that very short tasks go to
-        self._lanes: dict[int, int] = {}  # which worker a running task was given to
         self._pace, self._next_look = LOOK_SECONDS, 0.0
 
     def start(self, setting: Setting) -> None:
@@ -77,34 +73,34 @@ class ProcessRunner(Runner):
     def room(self) -> int:
         if self._single_use:
             return self._size - len(self._workers)
-        depth = self._depth()
-        return sum([max(0, depth - len(worker.in_flight)) for worker in self._workers.values()])
+        return self._crew.room()
 
     def can_follow(self, after: Sequence[int]) -> bool:
-        if self._single_use:
-            return False
-        depth = self._depth()
-        slots = {self._lanes.get(number) for number in after}
-        worker = self._workers.get(slots.pop() if len(slots) == 1 else None)  # type: ignore[arg-type]
-        if worker is None or depth == 1 or len(worker.in_flight) >= depth:
-            return False
-        return all([number in worker.in_flight for number in after])
+        return not self._single_use and self._crew.can_follow(after)
 
     def submit(self, work: Work) -> None:
+        worker: WorkerHandle | None
         if self._single_use:
             taken = {worker.slot for worker in self._workers.values()}
             worker = self._hire(next(slot for slot in range(self._size) if slot not in taken))
         elif work.after:
-            worker = self._workers[self._lanes[work.after[0]]]
+            worker = self._workers[self._crew.lanes[work.after[0]]]
         else:
-            worker = self._choose(work)
-        self._lanes[work.number] = worker.slot
+            worker = self._crew.choose(work)
+        if worker is None:
+            self._crew.waiting.append(work)
+            return
+        self._crew.lanes[work.number] = worker.slot
         worker.in_flight.add(work.number)
         worker.queued.append(work)
         if len(worker.queued) >= MAX_BATCH:
             self._dispatch(worker)
 
     def wait(self, timeout: float | None) -> list[Report]:
+        if self._crew.waiting:
+            waiting, self._crew.waiting = self._crew.waiting, []
+            for work in waiting:
+                self.submit(work)
         for worker in self._workers.values():
             if worker.queued:
                 self._dispatch(worker)
@@ -159,11 +155,11 @@ class ProcessRunner(Runner):
                 found.append((number, Active(self._graph.tasks[number], worker.slot, started, worker.pid)))
         return found
 
-    ends_tasks = True
+    ends_tasks = parts_environment = True
 
     def stop(self, number: int) -> None:
         assert self._board is not None
-        worker = self._workers.get(self._lanes.get(number, -1))
+        worker = self._workers.get(self._crew.lanes.get(number, -1))
         if worker is not None and self._board.read(worker.slot)[0] == number:
             worker.stopped = number
             end_tree(worker.pid)
@@ -261,31 +257,11 @@ class ProcessRunner(Runner):
 
     # -- messages ---------------------------------------------------------------------------------
 
-    def _depth(self) -> int:
-        return max(1, min(MAX_BATCH, int(BATCH_SECONDS / max(self._seconds, 1e-6))))
-
-    def _choose(self, work: Work) -> WorkerHandle:
-        """The least busy worker; among those, one that holds the inputs already.
-
-        Very short tasks fill one worker before the next: what depends on them can follow them there.
-        """
-        filled = self._filled
-        if self._seconds < _PACKED_SECONDS:
-            if filled is None or len(filled.in_flight) >= MAX_BATCH or self._workers.get(filled.slot) is not filled:
-                free = [worker for worker in self._workers.values() if len(worker.in_flight) < MAX_BATCH]
-                filled = max(free or self._workers.values(), key=lambda worker: len(worker.in_flight))
-                self._filled = filled
-            return filled
-        workers = list(self._workers.values())
-        least = min([len(worker.in_flight) for worker in workers])
-        idle = [worker for worker in workers if len(worker.in_flight) == least]
-        if len(idle) == 1 or not work.inputs:
-            return idle[0]
-        return max(idle, key=lambda worker: sum([1 for need in work.inputs if need in worker.held]))
-
     def _dispatch(self, worker: WorkerHandle) -> None:
-        batch = Batch([], [], {}, [], [])
+        batch = Batch([], [], {}, [], [], {})
         for work in worker.queued:
+            if work.share is not None:
+                batch.shares[work.number] = work.share
             worker.tell(self._graph, work.number, batch)
             for need, given in work.inputs.items():
                 if need not in worker.held:
@@ -311,7 +287,7 @@ class ProcessRunner(Runner):
                     self._ended(worker, message)
                 elif type(message) is Returned:
                     worker.in_flight.difference_update(message.numbers)
-                    self._seconds = max(self._seconds, BATCH_SECONDS)
+                    self._crew.slowed()
                 else:
                     assert type(message) is Note
 
@@ -319,14 +295,9 @@ class ProcessRunner(Runner):
         worker.in_flight.discard(outcome.number)
         if not worker.in_flight:
             worker.rest()
-        self._lanes.pop(outcome.number, None)
+        self._crew.lanes.pop(outcome.number, None)
         if self._single_use:
-            with contextlib.suppress(OSError):
-                worker.channel.sock.shutdown(socket.SHUT_WR)  # it leaves, and is buried when it has
-        self._seconds += (
-            0.1 * (outcome.duration - self._seconds)
-            if outcome.duration < self._seconds
-            else (0.5 * (outcome.duration - self._seconds))
-        )
+            worker.leave()
+        self._crew.took(outcome.duration)
         if self._feeds[outcome.number] and outcome.stored is not None and outcome.stored.inline:
             worker.hold(outcome.number, Input(outcome.stored, None, 0.0, 0.0, True))

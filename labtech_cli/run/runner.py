@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from labtech_cli.core.events import Active
 from labtech_cli.core.graph import Graph
 from labtech_cli.run.context import ContextSpec
+from labtech_cli.run.shares import Share
 from labtech_cli.run.worker import Input, Outcome, Tracker
 
 
@@ -26,6 +27,8 @@ class Work(NamedTuple):
     """The results of its dependencies, by number."""
     after: tuple[int, ...] = ()
     """Dependencies that are running where this task is to run (see `Runner.can_follow`)."""
+    share: Share | None = None
+    """What it is given of the machine, where it said what it needs."""
     timeout: float | None = None
     """Seconds it may take: for runners that end it themselves; the others are told to (`Runner.stop`)."""
 
@@ -102,6 +105,8 @@ class Runner(ABC):
     def active(self) -> list[tuple[int, Active]]:
         """What runs now, by number, for displays."""
 
+    parts_environment = False
+    """Whether each task has an environment of its own, and so can be given GPUs and CPUs."""
     ends_tasks = False
     """Whether a task that takes too long can be ended: by `stop`, or by the runner itself (`Work.timeout`)."""
 

@@ -33,9 +33,11 @@ from labtech_cli.run.context import Context, ContextSpec
 from labtech_cli.run.family import die_with_parent
 from labtech_cli.run.nested import close_joblib_pool
 from labtech_cli.run.runner import Note, Returned
+from labtech_cli.run.shares import Share, Surroundings
 from labtech_cli.run.worker import Desk, Input, Outcome, Tracker, execute
 
 PULSE_SECONDS = 0.1
+_NOTHING = contextlib.nullcontext()
 _FLUSH_SECONDS = 0.005  # finished tasks are reported together if they end within this time
 
 
@@ -62,6 +64,8 @@ class Batch(NamedTuple):
     """Results it is to forget."""
     work: list[tuple[int, int, tuple[int, ...], bool]]
     """Tasks to run: number, attempt, the numbers of their inputs, whether to keep the result for others."""
+    shares: dict[int, Share]
+    """What tasks are given of the machine, of those that said what they need."""
 
 
 class Wrote(NamedTuple):
@@ -80,6 +84,8 @@ class Server:
         self._tasks: dict[int, Any] = dict(enumerate(tasks)) if tasks is not None else {}
         self._types: list[Any] = []
         self._inputs: dict[int, Input] = {}
+        self._shares: dict[int, Share] = {}
+        self._surroundings = Surroundings()
         self._queue: deque[tuple[int, int, tuple[int, ...], bool]] = deque()
         self._inbox = wire.Inbox(sock)
         self._reading = threading.Lock()
@@ -131,6 +137,7 @@ class Server:
         for number in batch.drop:
             self._inputs.pop(number, None)
         self._inputs.update(batch.inputs)
+        self._shares.update(batch.shares)
         for number, kind, version, key, values, deps in batch.rows:
             try:
                 self._tasks[number] = self._make(kind, version, key, values, deps)
@@ -178,7 +185,9 @@ class Server:
         if isinstance(task, BaseException):
             return Outcome(number, time.time(), 0.0, 0, None, None, worker.describe_failure(task))
         inputs = {self._tasks[need]._labtech_key: self._inputs[need] for need in needs} if needs else {}
-        outcome = execute(task, number, attempt, inputs, desk)
+        share = self._shares.pop(number, None)
+        with self._surroundings.suit(share) if share or not self._surroundings.usual else _NOTHING:
+            outcome = execute(task, number, attempt, inputs, desk)
         close_joblib_pool()
         if keep and outcome.stored is not None and outcome.stored.inline:
             self._inputs[number] = Input(outcome.stored, None, outcome.started_at, outcome.duration, True)

@@ -17,9 +17,10 @@ from typing import Any
 from labtech_cli.errors import RunnerError
 from labtech_cli.run.board import Board
 from labtech_cli.run.keeper import Keeper, reap
+from labtech_cli.run.machine import cpu_count
+from labtech_cli.run.shares import THREADS
 
 _REPLY_BYTES = 4096
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 class Starter:
@@ -181,15 +182,4 @@ def python_command(call: str) -> list[str]:
 def worker_environment(workers: int) -> dict[str, str]:
     """The environment of workers: number crunching libraries share the CPUs instead of all using all."""
     threads = str(max(1, cpu_count() // max(1, workers)))
-    return {**dict.fromkeys(_THREAD_VARIABLES, threads), **os.environ}
-
-
-def cpu_count() -> int:
-    """The CPUs this process may use: affinity and the cgroup's quota counted."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
-            quota, period = file.read().split()
-    except (OSError, ValueError):
-        return count
-    return count if quota == "max" else max(1, min(count, -(-int(quota) // int(period))))
+    return {**dict.fromkeys(THREADS, threads), **os.environ}

@@ -56,7 +56,14 @@ def test_without_a_file_the_defaults_hold(load: Load, tmp_path: Path) -> None:
         ("lab.workers", None, "default"),
         ("lab.runner", "process", "default"),
         ("lab.keep_going", False, "default"),
+        ("lab.retries", 0, "default"),
+        ("lab.retry_delay", "1s", "default"),
+        ("lab.timeout", None, "default"),
         ("lab.on_code_change", "warn", "default"),
+        ("resources.cpus", None, "default"),
+        ("resources.memory", None, "default"),
+        ("resources.gpus", None, "default"),
+        ("resources.enforce_memory", False, "default"),
         ("mlflow.tracking_uri", None, "default"),
         ("mlflow.experiment", None, "default"),
     ]
@@ -122,13 +129,12 @@ def test_a_file_is_read_whole_and_its_paths_start_from_its_folder(load: Load, tm
 
 def test_each_value_knows_the_line_it_comes_from(load: Load) -> None:
     config = load(FULL)
-    sources = {key: source for key, _, source in config.items()}
+    sources = {key: source for key, _, source in config.items() if source != "default"}
     assert sources == {
         "lab.storage": "labtech.toml:2",
         "lab.workers": "labtech.toml:3",
         "lab.runner": "labtech.toml:4",
         "lab.keep_going": "labtech.toml:5",
-        "lab.on_code_change": "default",
         "mlflow.tracking_uri": "labtech.toml:16",
         "mlflow.experiment": "labtech.toml:17",
         "context.within_task_workers": "labtech.toml:8",
@@ -501,7 +507,7 @@ def test_relative_tracking_paths_start_from_the_file(load: Load, tmp_path: Path)
         (
             "[profiles.a.profiles.b]\n",
             "labtech.toml:1: there is no table [profiles.a.profiles]",
-            "choose from 'context', 'lab', 'mlflow', 'targets'",
+            "choose from 'context', 'lab', 'mlflow', 'resources', 'targets'",
         ),
         (
             "[profiles.a]\nworkers = 1\n",
@@ -776,3 +782,21 @@ def test_configuration_does_not_import_the_command_line() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_resources_are_checked(load: Load) -> None:
+    config = load(
+        '[resources]\ncpus = 2\nmemory = "8GiB"\ngpus = [1, "GPU-aa"]\n', environ={"LABTECH_RESOURCES_CPUS": "3"}
+    )
+    found = [config[f"resources.{name}"] for name in ("cpus", "memory", "gpus", "enforce_memory")]
+    assert found == [3, "8GiB", [1, "GPU-aa"], False]
+    for line, words in {
+        "cpus = 0": "resources.cpus must be a whole number, at least 1, not 0",
+        "memory = 4": "resources.memory must be a size such as '16GB', not 4",
+        'memory = "0MB"': "resources.memory must be a size such as '16GB', not the text '0MB'; write for example 500MB",
+        "gpus = [-1]": "resources.gpus must be a list of the numbers or UUIDs of GPUs, not an array; write for example",
+        "gpus = [0, 0]": "name each once",
+    }.items():
+        with pytest.raises(ConfigError) as caught:
+            load(f"[resources]\n{line}\n")
+        assert f"labtech.toml:2: {words}" in str(caught.value) or words in str(caught.value)
