@@ -55,10 +55,12 @@ def is_tracker(pid: int) -> bool:
 def end_children(which: Callable[[int], bool], *, seconds: float = 2.0, reap: bool = True) -> None:
     """Kill the children for which `which` holds, and so what becomes a child by that, until there are no more.
 
+    The others are left alone, their statuses included: somebody else waits for those.
+
     Without `reap` their statuses are left for whoever asks for them: these may be known to a `Popen` object.
     """
     deadline = time.monotonic() + seconds
-    while left := [pid for pid in children() if not _has_ended(pid, reap) and which(pid)]:
+    while left := [pid for pid in children() if which(pid) and not _has_ended(pid, reap)]:
         for pid in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
