@@ -85,6 +85,8 @@ def copy(
         with meter("copying", sum([row.size for row in rows])) as told:
             copier = Copier(catalogue.storage, target, overwrite, dry_run, told)
             done = copier.copy(rows, everything=everything)
+        if not dry_run:
+            target.leave()
         if json:
             from labtech_cli.report.tables import write_json
 
@@ -96,12 +98,10 @@ def copy(
 
 def _check(source: Storage, target: Storage) -> None:
     """Refuse what cannot be meant."""
-    from labtech_cli.store.local import LocalStorage
-
     if not target.keeps or not source.keeps:
         raise ConfigError("a storage that keeps nothing cannot be copied from or to", hint="name a folder or a URL")
-    if isinstance(source, LocalStorage) and not (source.path / "labtech.db").exists():  # as of an empty shard
-        print(f"warning: there is no storage at '{source.path}': nothing to copy", file=sys.stderr)
+    if not source.exists():
+        raise ConfigError(f"there is no storage at '{source.describe()}'", hint="name the one to copy from with --from")
     places = [_place(source), _place(target)]
     if places[0] == places[1]:
         raise ConfigError(f"'{places[0]}' is to be copied to itself", hint="name another storage with --to")

@@ -168,6 +168,7 @@ def carry_out(
             if migration.documents:
                 place.keep(migration.documents)
             number = place.rewrite(moves, title)
+            place.leave()
             print(f"done; 'labtech cache migrate --undo {number}' takes it back", file=sys.stderr)
     if show:
         write_moves(place, migration.changes, number, show, out)
@@ -184,6 +185,7 @@ def _undo(
     ]
     if not dry_run:
         place.undo(entry.number)
+        place.leave()
     many = count(sum(change.result for change in changes), "result")
     print(f"{'would take' if dry_run else 'took'} back {entry.number}: {entry.title} ({many})", file=sys.stderr)
     if show:

@@ -85,6 +85,7 @@ def rm(
             raise typer.Exit(1)
         removed = remove(catalogue.storage, free, force=force)
         print(f"removed {count(removed, 'result')}", file=sys.stderr)
+        catalogue.storage.leave()
     if len(free) < len(rows) and not dry_run:
         raise typer.Exit(1)
 
@@ -135,6 +136,8 @@ def gc(
                 raise typer.Exit(1)
             removed = remove(catalogue.storage, rows)
             _compact(catalogue.storage)
+        if not dry_run:
+            catalogue.storage.leave()
         _tell(chosen, removed, most, dry_run)
         if json:
             from labtech_cli.report.tables import write_json

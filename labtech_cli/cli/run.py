@@ -127,6 +127,8 @@ def run(
             names=found.names,
             zygote=zygote,
         )
+        if part is not None and not lab.storage.exists():
+            lab.storage.check_writable()  # there to be joined with the others', though nothing was to do
         if not json and show != "none" and not done.interrupted:
             show_results(done, found.tasks, out, None if show == "all" else MOST_SHOWN)
         lab.close()

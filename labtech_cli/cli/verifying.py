@@ -83,6 +83,8 @@ def verify(
             for item in _loaded(catalogue, items, found) if load else items:
                 found.add(item)
                 told(item.row.size)
+        if repair:
+            catalogue.storage.leave()
         extra = found.document(load)
         write_rows(found.problems, None, chosen, out, schema="labtech.cache.verify/1", key="problems", extra=extra)
     found.tell()

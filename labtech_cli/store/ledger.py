@@ -48,6 +48,11 @@ class Ledger:
 
     # -- this run ---------------------------------------------------------------------------------
 
+    @property
+    def registered(self) -> bool:
+        """Whether this process is an owner."""
+        return self._me is not None and self._pid == os.getpid()
+
     def me(self) -> Owner:
         """This process as an owner, registered. After a fork it is another one."""
         if self._me is None or self._pid != os.getpid():
@@ -104,7 +109,7 @@ class Ledger:
 
     def others(self) -> list[Owner]:
         """The other owners that live."""
-        mine = self._me.id if self._me is not None and self._pid == os.getpid() else ""
+        mine = self._me.id if self._me is not None and self.registered else ""
         found = [Owner(*row) for row in self._database.select(f"{_OWNER} WHERE id != ?", (mine,))]
         return [owner for owner in found if self._lives(owner)]
 

@@ -55,6 +55,9 @@ class LocalStorage(Storage):
     def history(self) -> Path | None:
         return self.path / "history"
 
+    def exists(self) -> bool:
+        return self._database.exists()
+
     def check_writable(self) -> None:
         self._database.connect(write=True)
 
@@ -306,7 +309,8 @@ class LocalStorage(Storage):
         if self._spool is not None:
             shutil.rmtree(self._spool, ignore_errors=True)
             self._spool = None
-        self._ledger.leave(stay=False)
+        if self._ledger.registered:  # who only read writes nothing
+            self._ledger.leave(stay=False)
         self._database.close()
 
 

@@ -121,6 +121,10 @@ class FsspecStorage(Storage):
                 step()
         self._ready_in = 0
 
+    @told
+    def exists(self) -> bool:
+        return self._exists()
+
     # -- reading ---------------------------------------------------------------------------------
 
     def _results(self) -> dict[str, Manifest]:
@@ -270,8 +274,12 @@ class FsspecStorage(Storage):
 
     @told
     def leave(self) -> None:
+        with suppress(Exception):  # it may be that nothing can be written
+            if self._runs.owner is None and self._exists() and (self._runs.has_dead() or self._leases.are_left()):
+                self._open()
         if self._runs.owner is not None:
             with suppress(Exception):  # rubbish that stays harms nobody
+                self._leases.sweep()
                 sweep_data(self._place, self._runs, self._index)
                 self._runs.sweep()
             self._leases.leave()

@@ -103,6 +103,15 @@ class Leases:
             return _SHARED
         return own
 
+    def sweep(self) -> None:
+        """Remove the leases of the dead, where nobody else is there."""
+        if not self._whole and self.are_left():
+            self._settle()
+
+    def are_left(self) -> bool:
+        """Whether there are leases of the dead alone."""
+        return bool(self._place.find("leases")) and not self._crowded(now=True)
+
     def _is_left_over(self) -> bool:
         """Whether those who shared are gone without having taken their sign down, which is done now."""
         if self._crowded(now=True):

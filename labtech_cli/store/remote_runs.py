@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from labtech_cli.store.owners import Watch, new_owner
+from labtech_cli.store.owners import Watch, new_owner, this_host
 from labtech_cli.store.places import Place, Stamp
 from labtech_cli.store.records import Owner
 
@@ -78,6 +78,11 @@ class Runs:
         """The other owners that live: one listing, and their beats."""
         own = self.owner.id if self.owner else ""
         return [found for found in self._all() if found.id != own and self._watch.lives(found)]
+
+    def has_dead(self) -> bool:
+        """Whether a dead run of this machine is still registered."""
+        here = this_host()
+        return any(owner.host == here and not self._watch.lives(owner) for owner in self._all())
 
     def _all(self) -> list[Owner]:
         names = [name for name in self._place.find("runs") if name.endswith(".json")]

@@ -77,6 +77,10 @@ class Storage(ABC):
     # What follows has a default that does without: then nothing is known of the code behind results,
     # two runs at once may both compute a task, and results cannot be given other identities.
 
+    def exists(self) -> bool:
+        """Whether there is one; where there is none, reading finds nothing and makes nothing."""
+        return True
+
     def outlines(self, keys: Sequence[str]) -> dict[str, Stored]:
         """As `load`, but of each part its name, size and checksum alone: to compare results, not to read them."""
         return {key: stored.outline() for key, stored in self.load(keys).items()}

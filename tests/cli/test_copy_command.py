@@ -81,10 +81,21 @@ def test_what_cannot_be_meant_is_refused(ran: Cli) -> None:
     assert "is a file, not a folder" in ran("cache", "copy", "--to", "file").error()
 
 
-def test_a_shard_that_had_nothing_to_do_is_nothing_to_copy(ran: Cli) -> None:
-    done = ran("cache", "copy", "--from", "nowhere", "--to", "x", "--json").check(0)
-    assert done.document()["copied"] == 0 and "warning: there is no storage at" in done.err
-    assert not (ran.folder / "nowhere").exists()
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_storage_that_is_not_there_is_an_error_and_not_made(ran: Cli, scheme: str) -> None:
+    place = ran.folder / "nowhere"
+    said = ran("cache", "copy", "--from", f"{scheme}{place}", "--to", "x").error()
+    assert f"there is no storage at '{scheme}{place}'" in said and "--from" in said
+    assert not place.exists() and not (ran.folder / "x").exists()
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_shard_that_had_nothing_to_do_can_be_copied_from(lab: Cli, scheme: str) -> None:
+    places = [f"{scheme}{lab.folder}/s{number}" for number in (1, 2)]
+    for number, place in enumerate(places, 1):
+        lab("run", "experiments.py:total", "--shard", f"{number}/2", "--storage", place, "--show", "none").check()
+    copied = [lab("cache", "copy", "--from", place, "--to", "all", "--json").check().document() for place in places]
+    assert sorted(done["copied"] for done in copied) == [0, 5]
 
 
 def test_damaged_results_are_told_and_conflicts_counted(lab: Cli) -> None:
