@@ -11,7 +11,8 @@ import os
 import struct
 import tempfile
 
-_SLOT = struct.Struct("<qdq")  # number of the task (-1: none), when it started, where its output starts
+_SLOT = struct.Struct("<qdqq")  # number of the task (-1: none), when it started, where its output starts, its memory
+_MEMORY = struct.Struct("<q")
 NOTHING = -1
 
 
@@ -27,7 +28,11 @@ class Board:
         self._memory = mmap.mmap(fd, size * _SLOT.size)
 
     def write(self, slot: int, number: int, started_at: float = 0.0, output: int = 0) -> None:
-        _SLOT.pack_into(self._memory, slot * _SLOT.size, number, started_at, output)
+        _SLOT.pack_into(self._memory, slot * _SLOT.size, number, started_at, output, 0)
+
+    def note(self, slot: int, memory: int) -> None:
+        """The task that runs there holds so many bytes now."""
+        _MEMORY.pack_into(self._memory, (slot + 1) * _SLOT.size - _MEMORY.size, memory)
 
     def read(self, slot: int) -> tuple[int, float]:
         """The number of the task that runs there, and when it started."""
@@ -35,8 +40,12 @@ class Board:
 
     def entry(self, slot: int) -> tuple[int, float, int]:
         """The same, and where in the worker's output file its own begins."""
-        number, started_at, output = _SLOT.unpack_from(self._memory, slot * _SLOT.size)
+        number, started_at, output, _ = _SLOT.unpack_from(self._memory, slot * _SLOT.size)
         return int(number), float(started_at), int(output)
+
+    def memory(self, slot: int) -> int:
+        """What the task there was last seen to hold, in bytes; 0 for one that has just started."""
+        return int(_SLOT.unpack_from(self._memory, slot * _SLOT.size)[3])
 
     def close(self) -> None:
         """Let go of the memory; a second call does nothing."""

@@ -15,6 +15,7 @@ from labtech_cli.run import worker
 from labtech_cli.run.capture import FileCapture, ThreadStream, logging_to_stderr
 from labtech_cli.run.context import Context
 from labtech_cli.run.excerpt import LOOK_SECONDS, Excerpt, OutputFile
+from labtech_cli.run.gauge import Gauge
 from labtech_cli.run.nested import Leftovers, end_turn, take_turns
 from labtech_cli.run.runner import Note, Output, Report, Runner, Setting, Work
 from labtech_cli.run.shares import Surroundings
@@ -41,6 +42,7 @@ class SerialRunner(Runner):
         self._queued: list[Work] = []
         self.ends_tasks = can_alarm()
         self._surroundings = Surroundings()
+        self._gauge = self._desk.gauge = Gauge(resets=False)
         self._output = OutputFile()
         self._capture = FileCapture(self._output.fd)
         self._excerpt: Excerpt | None = None  # of the task that runs
@@ -81,6 +83,7 @@ class SerialRunner(Runner):
         while not self._over.wait(pace):
             with self._looking:
                 if self._excerpt is not None:
+                    self._gauge.sample()
                     size = self._output.size()
                     self._seen.append(self._excerpt.look(size))
                     pace = self._output.pace(size)
@@ -92,6 +95,7 @@ class SerialRunner(Runner):
         if hasattr(self, "_watcher"):
             self._over.set()
             self._watcher.join()
+            self._gauge.close()
             self._output.close()
             self._leftovers.end()
 
@@ -177,7 +181,7 @@ class ThreadRunner(Runner):
             try:
                 task, inputs = self._private(work)
             except BaseException as error:  # a post_init that raises
-                outcome = Outcome(work.number, time.time(), 0.0, 0, None, None, worker.describe_failure(error))
+                outcome = Outcome(work.number, time.time(), 0.0, None, None, None, worker.describe_failure(error))
             else:
                 outcome = execute(task, work.number, work.attempt, inputs, self._desk)
             end_turn()

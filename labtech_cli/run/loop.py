@@ -226,7 +226,7 @@ class Loop:
             if type(report) is Died:
                 self.budget.back([report.number])
                 failure = self.timeouts.ended(report.number) or describe_death(report)
-                self._fail(report.number, failure, None)
+                self._fail(report.number, failure, report)
 
     def _advance(self, outcome: Ended) -> None:
         number = outcome.number
@@ -256,7 +256,7 @@ class Loop:
             given = given._replace(stored=self.storage.load([task._labtech_key]).popitem()[1])
         self.shelf.put(number, given, in_storage=kept)
 
-    def _fail(self, number: int, failure: Failure, outcome: Ended | None) -> None:
+    def _fail(self, number: int, failure: Failure, outcome: Ended | Died | None) -> None:
         """An attempt failed: there is another one, or the task is lost."""
         self.teller.begin(number, time.time())
         failure = self.teller.with_tail(number, failure)
@@ -268,7 +268,7 @@ class Loop:
         self.claims.release([number])
         self.teller.retry(number, failure, delay, outcome)
 
-    def _lose(self, number: int, failure: Failure, outcome: Ended | None) -> None:
+    def _lose(self, number: int, failure: Failure, outcome: Ended | Died | None) -> None:
         """A task failed for good, and with it all that depends on it."""
         self.failures[number] = failure
         self.shelf.done(number)

@@ -218,9 +218,10 @@ class ProcessRunner(Runner):
         sent = worker.in_flight - {work.number for work in worker.queued}
         innocent = worker.stopped is not None and culprit != worker.stopped  # what it was killed for had ended before
         if sent and not innocent:  # it may have died before it began any of them
+            memory = self._board.memory(worker.slot) if culprit in sent else 0
             culprit = culprit if culprit in sent else min(sent)
             self._pass_on(worker.last_words(culprit, self._board))
-            self._reports.append(Died(culprit, worker.pid, exit_code))
+            self._reports.append(Died(culprit, worker.pid, exit_code, memory or None))
             worker.in_flight.discard(culprit)
         self._let_go(worker)
         if worker.in_flight:

@@ -39,6 +39,8 @@ class Died(NamedTuple):
     number: int
     pid: int
     exit_code: int | None
+    peak_memory: int | None = None
+    """What it was last seen to hold, in bytes, where it was seen."""
 
 
 class Returned(NamedTuple):

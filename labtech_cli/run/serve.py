@@ -31,6 +31,7 @@ from labtech_cli.run.board import NOTHING, Board
 from labtech_cli.run.capture import FileCapture, logging_to_stderr
 from labtech_cli.run.context import Context, ContextSpec
 from labtech_cli.run.family import die_with_parent
+from labtech_cli.run.gauge import Gauge
 from labtech_cli.run.nested import close_joblib_pool
 from labtech_cli.run.runner import Note, Returned
 from labtech_cli.run.shares import Share, Surroundings
@@ -85,7 +86,7 @@ class Server:
         self._types: list[Any] = []
         self._inputs: dict[int, Input] = {}
         self._shares: dict[int, Share] = {}
-        self._surroundings = Surroundings()
+        self._surroundings, self._gauge = Surroundings(), Gauge()
         self._queue: deque[tuple[int, int, tuple[int, ...], bool]] = deque()
         self._inbox = wire.Inbox(sock)
         self._reading = threading.Lock()
@@ -111,7 +112,7 @@ class Server:
                 import_place(place)
         tracker = setup.tracker or Tracker()
         tracker.note = self._note
-        desk = Desk(setup.spool, Context(setup.context), tracker)
+        desk = Desk(setup.spool, Context(setup.context), tracker, self._gauge)
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)  # tasks and messages are no cyclic garbage
         threading.Thread(target=self._pulse, name="labtech-pulse", daemon=True).start()
@@ -220,7 +221,7 @@ class Server:
                 long = number != NOTHING and time.monotonic() - self._since > PULSE_SECONDS
             if long:
                 self._read_on()
-                self._tell_of(number)
+                self._tell_of(number, self._gauge.sample())
 
     def _read_on(self) -> None:
         """Take in what was sent since: it would wait behind the task that runs, too."""
@@ -235,11 +236,12 @@ class Server:
         finally:
             self._reading.release()
 
-    def _tell_of(self, number: int) -> None:
-        """While a long task runs: give back what waits behind it, and send what is finished."""
+    def _tell_of(self, number: int, memory: int) -> None:
+        """While a long task runs: note what it holds, give back what waits behind it, and send what is finished."""
         with self._lock:
             if self._running != number:
                 return
+            self._board.note(self._slot, memory)
             if self._queue:
                 self._out.append(Returned(tuple(item[0] for item in self._queue)))
                 self._queue.clear()

@@ -20,7 +20,7 @@ from labtech_cli.core.events import (
     Warned,
 )
 from labtech_cli.core.graph import Graph
-from labtech_cli.run.runner import Output
+from labtech_cli.run.runner import Died, Output
 from labtech_cli.run.worker import Outcome as Ended
 
 _TAIL_BYTES = 4096
@@ -82,14 +82,15 @@ class Teller:
             return failure
         return replace(failure, output=tail.decode("utf-8", "replace"))
 
-    def retry(self, number: int, failure: Failure, delay: float, ended: Ended | None) -> None:
+    def retry(self, number: int, failure: Failure, delay: float, ended: Ended | Died | None) -> None:
         """An attempt failed, and another follows."""
         task, now = self.graph.tasks[number], time.time()
         if self.sinks.track is not None:
             self.sinks.track(number, task, failure, self.notes.pop(number, None))
         attempt, started = self._attempt(number), self._started.pop(number, now)
         self._attempts[number] = attempt + 1
-        lasted, peak = (ended.duration, ended.peak_memory) if ended else (max(0.0, now - started), None)
+        lasted = ended.duration if isinstance(ended, Ended) else max(0.0, now - started)
+        peak = ended.peak_memory if ended else None
         self.sinks.emit(TaskRetried(self.run_id, now, task, attempt, failure, delay, lasted, peak))
 
     def _attempt(self, number: int) -> int:
@@ -99,7 +100,7 @@ class Teller:
         self,
         number: int,
         outcome: Outcome,
-        ended: Ended | None = None,
+        ended: Ended | Died | None = None,
         failure: Failure | None = None,
         because: Any = None,
     ) -> None:
@@ -120,7 +121,7 @@ class Teller:
                 task,
                 outcome,
                 tried,
-                ended.duration if ended else lasted,
+                ended.duration if isinstance(ended, Ended) else lasted,
                 ended.peak_memory if ended else None,
                 failure,
                 because,

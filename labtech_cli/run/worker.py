@@ -6,8 +6,6 @@ kept, or why there is none. Whatever a task does short of ending the process bec
 
 from __future__ import annotations
 
-import resource
-import sys
 import threading
 import time
 import traceback
@@ -24,6 +22,7 @@ from labtech_cli.core.present import render
 from labtech_cli.core.task import ResultMeta, attach
 from labtech_cli.errors import DamagedResult, TaskError, type_and_words, words_of
 from labtech_cli.run.context import Context
+from labtech_cli.run.gauge import Gauge
 from labtech_cli.store import formats
 from labtech_cli.store.blobs import Stored, verify
 
@@ -53,7 +52,8 @@ class Outcome(NamedTuple):
     number: int
     started_at: float
     duration: float
-    peak_memory: int
+    peak_memory: int | None
+    """Bytes, of its process and all it started; None where tasks share a process and nobody can tell."""
     stored: Stored | None
     value: Any
     failure: Failure | None
@@ -78,6 +78,8 @@ class Desk:
     spool: str
     context: Context
     tracker: Tracker = field(default_factory=Tracker)
+    gauge: Gauge | None = None
+    """None where tasks share a process."""
     keep_values: bool = False
     """Hand results that are not kept on as they are: tasks and caller share this process."""
     verified: set[str] = field(default_factory=set)
@@ -148,6 +150,9 @@ def execute(
     attach(task, frame)
     for item in nested:
         attach(item, frame)
+    gauge = desk.gauge
+    if gauge is not None:
+        gauge.begin()
     started_at, clock = time.time(), time.perf_counter()
     stored = value = failure = None
     duration = None
@@ -173,8 +178,9 @@ def execute(
         frame.close()
     if duration is None:
         duration = time.perf_counter() - clock
+    peak = gauge.peak() if gauge is not None else None
     params = encode_params(task) if failure is None else ""
-    return Outcome(number, started_at, duration, peak_memory(), stored, value, failure, params)
+    return Outcome(number, started_at, duration, peak, stored, value, failure, params)
 
 
 class _NotSaved(Exception):
@@ -216,9 +222,3 @@ def _trim(error: BaseException) -> Any:
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OURS):
         trace = trace.tb_next
     return trace
-
-
-def peak_memory() -> int:
-    """The most memory this process has held, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -45,7 +45,7 @@ def test_the_copy_lists_like_the_original(ran: Cli) -> None:
     (key,) = (row["key"] for row in ran("cache", "ls", "Total", "--json").check().document()["results"])
     one = ran("cache", "show", key, "--json").check().document()
     assert ran("cache", "show", key, "--json", "--storage", "other").check().document() == one
-    assert one["origin"]["labtech"] and one["provenance"]["peak_memory_bytes"]
+    assert one["origin"]["labtech"] and one["provenance"]["peak_memory_bytes"] is not None
 
 
 def test_names_and_filters_choose_and_nested_parameters_are_known_there(ran: Cli) -> None:

@@ -43,7 +43,7 @@ def test_events_on_stdout_and_in_a_file_are_the_same(lab: Cli) -> None:
     finished = [event for event in events if event["event"] == "task_finished"]
     started = [event["key"] for event in events if event["event"] == "task_started"]
     assert sorted(started) == sorted(event["key"] for event in finished)
-    assert all(event["outcome"] == "succeeded" and event["peak_memory_bytes"] > 0 for event in finished)
+    assert all(event["outcome"] == "succeeded" and event["peak_memory_bytes"] >= 0 for event in finished)
     assert finished[-1]["type"] == "Total"
     again = lab("run", "experiments.py:total", "--json").check().events()
     assert [event["event"] for event in again] == ["run_started", "task_finished", "run_finished"]

@@ -10,7 +10,7 @@ from labtech_cli.run import wire
 from labtech_cli.run.board import Board
 from labtech_cli.run.serve import Batch, Server
 
-WORK = Batch([], [], {}, [], [(0, 1, (), False), (1, 1, (), False)])
+WORK = Batch([], [], {}, [], [(0, 1, (), False), (1, 1, (), False)], {})
 
 
 def in_a_worker(sock: socket.socket) -> int:

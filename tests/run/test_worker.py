@@ -58,7 +58,7 @@ class Unprintable(Exception):
 
 def test_a_result_is_saved_and_timed(desk: Desk) -> None:
     outcome = run(Number(7), desk)
-    assert outcome.number == 5 and outcome.failure is None and outcome.duration >= 0 and outcome.peak_memory > 1 << 20
+    assert outcome.number == 5 and outcome.failure is None and outcome.duration >= 0 and outcome.peak_memory is None
     assert outcome.stored is not None and formats.load(Number(7), outcome.stored) == 7
 
 
