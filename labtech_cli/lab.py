@@ -172,22 +172,30 @@ class Lab:
         _attach_all(targets, done)
         return results
 
-    def prepare(self, tasks: Sequence[Any], policy: Policy = Policy()) -> Prepared:
-        """Plan a run: one listing of the storage, then arithmetic."""
+    def prepare(self, tasks: Sequence[Any], policy: Policy = Policy(), *, look: bool = False) -> Prepared:
+        """Plan a run: one listing of the storage, then arithmetic.
+
+        `look`: results whose files are gone count as absent. A run finds that out when it reads them.
+        """
         graph = Graph(tasks)
         reruns = policy.rerun_stale or self.on_code_change == "rerun"
         policy = Policy(policy.rerun_all, policy.rerun_targets, reruns, self.storage.keeps)
         present = self.storage.present()
         staleness = Staleness.look(graph, self.storage)
         plan = make_plan(graph, present, policy, staleness.stale)
+        damaged: set[str] = set()
+        while look and (gone := self.storage.incomplete(plan.keys(Action.LOAD))):
+            damaged |= gone
+            present = {key: seconds for key, seconds in present.items() if key not in gone}
+            plan = make_plan(graph, present, policy, staleness.stale)
         if not plan.counts[Action.RUN]:
-            return Prepared(plan, Timings(), [0.0] * len(graph), True, present, staleness, policy)
+            return Prepared(plan, Timings(), [0.0] * len(graph), True, present, staleness, policy, damaged)
         timings = self.storage.timings()
         seconds = [timings.of(task) for task in graph.tasks]
         known = [value for value in seconds if value is not None]
         usual = sum(known) / len(known) if known else 1.0
         filled = [usual if value is None else value for value in seconds]
-        return Prepared(plan, timings, filled, bool(known), present, staleness, policy)
+        return Prepared(plan, timings, filled, bool(known), present, staleness, policy, damaged)
 
     def execute(
         self,

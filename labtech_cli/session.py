@@ -51,6 +51,8 @@ class Prepared:
     staleness: Staleness
     """The code behind the tasks, and the results that other code has made."""
     policy: Policy = field(default_factory=Policy)
+    damaged: set[str] = field(default_factory=set)
+    """The results that count as absent because files of theirs are gone, where that was looked up."""
 
     def replan(self) -> None:
         """Plan again, once other results are present."""

@@ -99,7 +99,7 @@ def show_plan(
             from labtech_cli.cli.failed import only_failed
 
             found = only_failed(lab, found)
-        found, prepared = prepare(lab, found, Policy(*reruns), shard)
+        found, prepared = prepare(lab, found, Policy(*reruns), shard, look=True)
         if format == "json":
             write_json(_document(lab, prepared, found.names), out)
         else:

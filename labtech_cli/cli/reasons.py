@@ -34,7 +34,7 @@ class Reasons:
     def _absent(self, key: str) -> str:
         """Why there is no result."""
         if key in self._described:
-            return "result damaged" if key in self._aside else "result removed"
+            return "result damaged" if key in self._prepared.damaged or key in self._aside else "result removed"
         name = self._names.name(key) if self._by_name else ""
         if name not in self._by_name:
             return Why.NOT_CACHED.value

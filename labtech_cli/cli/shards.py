@@ -30,11 +30,13 @@ def read_shard(text: str | None) -> Shard | None:
     return parse_shard(text)
 
 
-def prepare(lab: Lab, found: Targets, policy: Policy, shard: Shard | None) -> tuple[Targets, Prepared]:
-    """The targets that are this shard's, and their plan; says on stderr which part that is."""
-    prepared = lab.prepare(found.tasks, policy)
+def prepare(
+    lab: Lab, found: Targets, policy: Policy, shard: Shard | None, *, look: bool = False
+) -> tuple[Targets, Prepared]:
+    """The targets that are this shard's, and their plan (see `Lab.prepare`); says on stderr which part that is."""
     if shard is None:
-        return found, prepared
+        return found, lab.prepare(found.tasks, policy, look=look)
+    prepared = lab.prepare(found.tasks, policy)
     from labtech_cli.core.shard import split_targets
 
     graph = prepared.plan.graph
@@ -42,7 +44,7 @@ def prepare(lab: Lab, found: Targets, policy: Policy, shard: Shard | None) -> tu
     chosen = {number for number, one in zip(graph.targets, split.shards, strict=True) if one == shard.number - 1}
     mine = [task for task in found.tasks if graph.index[task.cache_key] in chosen]
     _tell(shard, len(mine), len(found.tasks), split.seconds[shard.number - 1] if prepared.known else 0.0, split.code)
-    return dataclasses.replace(found, tasks=mine), lab.prepare(mine, policy)
+    return dataclasses.replace(found, tasks=mine), lab.prepare(mine, policy, look=look)
 
 
 def _tell(shard: Shard, mine: int, of: int, seconds: float, code: str) -> None:

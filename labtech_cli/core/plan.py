@@ -62,6 +62,10 @@ class Plan:
         tally = Counter(self.actions)
         self.counts = {action: tally[action] for action in Action}
 
+    def keys(self, action: Action) -> list[str]:
+        """The keys of the tasks with an action."""
+        return [self.graph.tasks[number]._labtech_key for number in self.numbers(action)]
+
     def numbers(self, action: Action) -> list[int]:
         """The numbers of the tasks with this action, dependencies first."""
         return [number for number, chosen in enumerate(self.actions) if chosen is action]

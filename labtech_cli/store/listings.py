@@ -6,9 +6,10 @@ as no result, and is listed as one that cannot be read, so that it is seen and c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from labtech_cli.store.database import Database
+from labtech_cli.store.database import Database, portions
+from labtech_cli.store.parts import lacks_files
 from labtech_cli.store.records import Row, Timings, TypeStats, unreadable_row
 
 DESCRIBED = (
@@ -43,17 +44,28 @@ def timings(database: Database) -> Timings:
 def rows(database: Database, keys: Iterable[str] | None) -> Iterator[Row]:
     """See `Storage.rows`."""
     names = documents(database)
-    query = f"SELECT {_COLUMNS} FROM task WHERE {SOUND}"
+    query = f"SELECT {_COLUMNS}, ({SOUND}) FROM task WHERE format IS NOT NULL"
     if keys is None:
         found = database.select(f"{query} ORDER BY started_at, id")
     else:
         found = [row for key in keys for row in database.select(f"{query} AND key = ?", (key,))]
+    unsound = []
     for row in found:
         memory = row[8] if type(row[8]) is int else None
-        yield Row(*(*row[:8], memory, names.get(row[9]), names.get(row[10])))
-    if keys is None:
-        for (key,) in database.select(f"SELECT key FROM task WHERE format IS NOT NULL AND NOT ({SOUND})"):
-            yield unreadable_row(str(key))
+        if row[-1]:
+            yield Row(*(*row[:8], memory, names.get(row[9]), names.get(row[10])))
+        elif keys is None:
+            unsound.append(unreadable_row(str(row[0])))
+    yield from unsound
+
+
+def incomplete(database: Database, keys: Sequence[str]) -> set[str]:
+    """See `Storage.incomplete`. Most results have no files: those are not even read."""
+    found = set()
+    for marks, some in portions(keys):
+        query = f"SELECT key, parts FROM task WHERE key IN {marks} AND instr(parts, 'results/')"
+        found.update([key for key, parts in database.select(query, some) if lacks_files(database.path, parts)])
+    return found
 
 
 def described(database: Database) -> dict[str, tuple[str, str | None, str]]:

@@ -177,6 +177,9 @@ class LocalStorage(Storage):
                 found[key] = whole.outline()
         return found
 
+    def incomplete(self, keys: Sequence[str]) -> set[str]:
+        return listings.incomplete(self._database, keys)
+
     def _parts(self, keys: Sequence[str], columns: str, tables: str = "task") -> Iterator[Any]:
         """What `tables` tell of results, many at a time."""
         for marks, some in portions(keys):

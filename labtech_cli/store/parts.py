@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from labtech_cli.errors import DamagedResult
+from labtech_cli.errors import CacheError, DamagedResult
 from labtech_cli.store.blobs import Blob, check_name
 
 _HOME = re.compile(r"results/[^/\0.]{1,2}/[^/\0.][^/\0]{0,64}")
@@ -44,6 +44,15 @@ def read_parts(folder: Path, parts: str, data: bytes) -> tuple[Blob, ...]:
         else:
             raise DamagedResult(f"the storage names a folder outside its results: {home!r}")
     return tuple(found)
+
+
+def lacks_files(folder: Path, parts: str) -> bool:
+    """Whether a file of a result is gone or has another size; none of them is read."""
+    try:
+        blobs = read_parts(folder, parts, b"")
+        return any([blob.path is not None and os.stat(blob.path).st_size != blob.size for blob in blobs])
+    except (CacheError, ValueError, OSError):
+        return True
 
 
 def homes(parts: object) -> list[str]:

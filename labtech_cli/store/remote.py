@@ -138,6 +138,10 @@ class FsspecStorage(Storage):
         return {key: manifest.row.duration for key, manifest in self._results().items()}
 
     @told
+    def incomplete(self, keys: Sequence[str]) -> set[str]:
+        return self._index.incomplete(keys) if self._exists() else set()
+
+    @told
     def timings(self) -> Timings:
         by_key: dict[str, float] = {}
         sums: dict[str, tuple[int, float]] = {}

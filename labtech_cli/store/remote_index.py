@@ -10,6 +10,7 @@ from labtech_cli.store.places import Place, Stamp
 from labtech_cli.store.records import Row
 
 _BATCH = 500
+_GONE = Stamp(-1, "", 0.0)
 T = TypeVar("T")
 
 
@@ -57,8 +58,20 @@ class Index:
     """Results, and the tasks of which no result is kept."""
 
     def __init__(self, place: Place) -> None:
+        self._place = place
         self.results: Folder[Manifest] = Folder(place, "results", decode, Manifest.light)
         self.tasks: Folder[Row] = Folder(place, "tasks", decode_task, lambda row: row)
+
+    def incomplete(self, keys: Iterable[str]) -> set[str]:
+        """Those of `keys` whose manifest or data is not what it was: one listing of the data, where there is any."""
+        results = self.results.all()
+        wanted = {key: results[key].parts for key in keys if key in results and results[key].parts != ()}
+        there = self._place.find("data") if wanted else {}
+        return {
+            key
+            for key, parts in wanted.items()
+            if parts is None or any([there.get(part.object, _GONE).size != part.size for part in parts])
+        }
 
     def described(self) -> dict[str, Row]:
         """Every task ever recorded: by what was recorded of it last."""

@@ -81,6 +81,10 @@ class Storage(ABC):
         """Whether there is one; where there is none, reading finds nothing and makes nothing."""
         return True
 
+    def incomplete(self, keys: Sequence[str]) -> set[str]:
+        """Those of `keys` whose result cannot be whole: a file of it is gone, or has another size. Reads no file."""
+        return set()
+
     def outlines(self, keys: Sequence[str]) -> dict[str, Stored]:
         """As `load`, but of each part its name, size and checksum alone: to compare results, not to read them."""
         return {key: stored.outline() for key, stored in self.load(keys).items()}

@@ -152,6 +152,29 @@ def test_results_that_were_removed_or_damaged_are_told_apart(study: Cli) -> None
     assert reasons(study) == ["result removed", "result removed", "result damaged"]
 
 
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_result_whose_file_is_gone_would_be_computed_again(cli: Cli, scheme: str) -> None:
+    cli.write(
+        "large.py",
+        "import labtech_cli as labtech\n@labtech.task\nclass Large:\n    n: int\n"
+        "    def run(self): return bytes(200_000)\n"
+        "@labtech.task\nclass After:\n    large: Large\n    def run(self): return len(self.large.result)\n"
+        "larges = [Large(n) for n in range(3)]\nafter = After(larges[0])\n",
+    )
+    place = f"{scheme}{cli.folder}/kept"
+    cli("run", "large.py:larges", "large.py:after", "--storage", place, "--show", "none").check()
+    for file in (cli.folder / "kept").rglob("*.pickle"):
+        file.unlink()
+    done = cli("plan", "large.py:larges", "--tasks", "--json", "--check", "--storage", place).check(1).document()
+    assert [(task["action"], task["reason"]) for task in done["tasks"]] == [("run", "result damaged")] * 3
+    assert done["estimated_wall_seconds"] is not None
+    assert cli("plan", "large.py:after", "--check", "--storage", place).check().out, (
+        "what it needs not, it does not miss"
+    )
+    run = cli("run", "large.py:larges", "--json", "--storage", place).check()
+    assert run.counts() == {"succeeded": 3}
+
+
 def test_what_cannot_be_followed_is_counted_once(study: Cli) -> None:
     done = study("plan", "study.py:report").check()
     assert done.err.count("changes beyond 1 place in the code would go unseen: 'labtech why' lists them") == 1

@@ -128,3 +128,19 @@ def test_thousands_of_keys_are_handled_at_once(keeping: Storage) -> None:
     found = keeping.load(keys)
     assert [content(found[one]) for one in keys] == [[one.encode()] for one in keys]
     assert keeping.remove(keys) == 2_000 and keeping.present() == {}
+
+
+@pytest.mark.parametrize("kind", ["local", "file"])
+@pytest.mark.parametrize("harm", ["gone", "shorter"])
+def test_results_whose_files_are_gone_are_known_without_reading_any(tmp_path: Path, kind: str, harm: str) -> None:
+    storage = make(kind, tmp_path / kind)
+    assert storage.incomplete([A]) == set()
+    storage.commit([record(storage, one, b"small", LARGE) for one in (A, B)] + [record(storage, C, b"small")])
+    assert storage.incomplete([A, B, C, ABSENT]) == set()
+    (file,) = [Path(str(blob.path)) for blob in storage.load([A])[A].blobs if blob.path]
+    if harm == "gone":
+        file.unlink()
+    else:
+        os.truncate(file, 5)
+    assert storage.incomplete([A, B, C, ABSENT]) == {A} and storage.incomplete([B, C]) == set()
+    storage.close()
