@@ -175,7 +175,7 @@ app.command("migrate")(migrate)
 def _one(catalogue: Catalogue, key: str) -> list[Row]:
     if not is_key(key):
         raise ConfigError(
-            f"'{key}' is not a key", hint="give at least 4 of its hexadecimal digits; see 'labtech cache ls'"
+            f"'{key}' is not a key", hint="give its hexadecimal digits, or the first few; see 'labtech cache ls'"
         )
     return Filters([key]).select(catalogue)
 

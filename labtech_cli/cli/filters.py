@@ -79,7 +79,7 @@ class Filters:
 
 def is_key(text: str) -> bool:
     """Whether `text` may be the beginning of a cache key."""
-    return bool(re.fullmatch(r"[0-9a-f]{4,32}", text))
+    return bool(re.fullmatch(r"[0-9a-f]{1,32}", text))
 
 
 def seconds_of(text: str, option: str) -> float:

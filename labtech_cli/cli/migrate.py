@@ -77,6 +77,9 @@ def migrate(
         bool, typer.Option("--accept", help="Results of the type OLD that other code has made count as current.")
     ] = False,
     everything: Annotated[bool, typer.Option("--all", help="With --accept: all task types of the module.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Migrate although --module finds that the code has other fields.")
+    ] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take a migration back: the last one, or number OLD.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the migrations that can be undone.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would be done.")] = False,
@@ -125,12 +128,15 @@ def migrate(
         version = _version(code_version, no_code_version)
         asked = Asked(old, new, set or (), rename or (), drop or (), version, where or ())
         with data_stream(output) as out:
-            migration = plan(place, asked, keep, module or ())
+            migration = plan(place, asked, keep, module or (), insist=not dry_run and not force)
             carry_out(place, migration, _title(asked, keep), dry_run=dry_run, yes=yes, show=show, out=out)
 
 
-def plan(place: Storage, asked: Asked, keep: str | None, modules: Sequence[str]) -> Migration:
-    """What there is to do, once it can be done: conflicts are errors, and doubts are warnings."""
+def plan(place: Storage, asked: Asked, keep: str | None, modules: Sequence[str], *, insist: bool) -> Migration:
+    """What there is to do, once it can be done: conflicts are errors, and doubts are warnings.
+
+    `insist`: tasks that the code of `modules` would not find are an error, too.
+    """
     described = place.described()
     if not described:
         raise ConfigError(f"storage '{place.describe()}' has no results", hint="name another with --storage")
@@ -143,12 +149,22 @@ def plan(place: Storage, asked: Asked, keep: str | None, modules: Sequence[str])
         many = count(len(migration.unreadable), "task")
         print(f"warning: {many} with a damaged or foreign description: left alone", file=sys.stderr)
     if modules:
-        for line in check_code(described, migration.changes, [load_module(name) for name in modules]):
-            print(line, file=sys.stderr)
+        _compare(check_code(described, migration.changes, [load_module(name) for name in modules]), insist)
     recoder = Recoder(Recorded(place))
     migration.changes = recoder.follow(migration.changes, request)
     migration.documents = recoder.documents
     return migration
+
+
+def _compare(found: tuple[str, list[str]], insist: bool) -> None:
+    """Say what comparing with the code has found; raise `ConfigError` for what is wrong if `insist`."""
+    told, wrong = found
+    print(told, file=sys.stderr)
+    if wrong and insist:
+        hint = "nothing was migrated; --force migrates all the same"
+        raise ConfigError(f"the code would not find what is migrated: {'; '.join(wrong)}", hint=hint)
+    for line in wrong:
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def carry_out(

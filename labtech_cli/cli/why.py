@@ -94,9 +94,7 @@ def _todo(
     modules: Sequence[str],
 ) -> tuple[Explainer, list[tuple[Any, Any]]]:
     """What is to be explained, and by what; tasks that a run would not just load come first."""
-    from labtech_cli.cli.filters import is_key
-
-    keys = [text for text in what if is_key(text) and text not in config.targets]
+    keys = [text for text in what if text not in config.targets and _is_key(text)]
     names = [text for text in what if text not in keys]
     if not names and (params or grids):
         raise ConfigError("--param and --grid are for targets, and only keys are named", hint="name a target")
@@ -116,6 +114,15 @@ def _todo(
     return explainer, todo
 
 
+def _is_key(text: str) -> bool:
+    """Whether this begins a key: it may, and there is no module of that name. Imports nothing."""
+    from importlib.machinery import PathFinder
+
+    from labtech_cli.cli.filters import is_key
+
+    return is_key(text) and PathFinder.find_spec(text, [os.getcwd(), *sys.path]) is None
+
+
 def _whole(keys: Sequence[str], explainer: Explainer) -> Iterator[str]:
     """The keys of described tasks that these are the beginnings of."""
     for text in keys:
@@ -126,6 +133,7 @@ def _whole(keys: Sequence[str], explainer: Explainer) -> Iterator[str]:
         if not found:
             place = explainer.lab.storage.describe()
             raise ConfigError(
-                f"no task in the storage '{place}' has the key '{text}'", hint="see 'labtech cache ls' for the keys"
+                f"no task in the storage '{place}' has the key '{text}', and there is no module of that name",
+                hint="see 'labtech cache ls' for the keys",
             )
         yield found[0]

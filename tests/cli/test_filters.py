@@ -101,7 +101,14 @@ def test_names_are_keys_or_types() -> None:
 def test_short_names_and_keys_and_durations() -> None:
     assert short("a.b.Outer.Inner") == "Outer.Inner"
     assert short("a.b.lower") == "lower"
-    assert is_key("abcd") and not is_key("abc") and not is_key("ABCD") and not is_key("g" * 8) and not is_key("a" * 33)
+    assert (
+        is_key("abcd")
+        and is_key("a")
+        and not is_key("")
+        and not is_key("ABCD")
+        and not is_key("g" * 8)
+        and not is_key("a" * 33)
+    )
     assert [seconds_of(text, "--x") for text in ("90s", "15m", "15min", "2h", "7d", "1w", "1.5 h")] == [
         *(90, 900, 900, 7200, 604800, 604800, 5400)
     ]

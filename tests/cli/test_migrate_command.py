@@ -257,6 +257,16 @@ def test_a_module_tells_how_many_are_found_and_what_differs(inside: Inside) -> N
     )
 
 
+def test_what_the_code_would_not_find_is_not_migrated_unless_by_force(inside: Inside) -> None:
+    before = set(inside.storage.present())
+    said = inside("Train", "Fit", "--yes", "--module", M).error()
+    assert "the code would not find what is migrated: " in said and "; Fit has no field 'note'; add --drop note" in said
+    assert "nothing was migrated; --force migrates all the same" in said
+    assert set(inside.storage.present()) == before
+    assert "warning: Fit has no field 'note'" in inside("Train", "Fit", "--yes", "--module", M, "--force").check().err
+    assert set(inside.storage.present()) != before
+
+
 def test_damaged_descriptions_are_counted(inside: Inside) -> None:
     inside.storage.tasks[Train(0.1).cache_key].params = "{"
     assert "warning: 1 task with a damaged or foreign description" in inside("Train", "Fit", "-n").check().err

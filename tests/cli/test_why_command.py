@@ -160,6 +160,18 @@ def test_a_key_needs_no_module_and_is_compared_with_one(study: Cli) -> None:
     assert only(study, key, "-m", "study.py")["state"] == "orphaned"
 
 
+def test_the_first_digits_are_a_key_where_there_is_no_such_module(study: Cli) -> None:
+    keys = [key_of(study, "Report"), key_of(study, "Fit")]
+    short = next(keys[0][:size] for size in range(1, 32) if keys[0][:size] != keys[1][:size])
+    assert only(study, short)["key"] == keys[0]
+
+
+def test_a_module_whose_name_may_begin_a_key_is_a_module(study: Cli) -> None:
+    study.write("face.py", "")
+    assert "face" in (said := study("why", "face").error()) and "has the key" not in said
+    assert "has the key 'fac', and there is no module" in study("why", "fac").error()
+
+
 def test_keys_and_targets_together(study: Cli) -> None:
     key = key_of(study, "Fit")
     states = [item["state"] for item in study("why", key, "study.py:report", "--json").check().document()["tasks"]]
@@ -180,7 +192,8 @@ def test_a_signature_that_is_missing(study: Cli) -> None:
 
 
 def test_errors(study: Cli) -> None:
-    assert "has the key 'abcd'; see 'labtech cache ls'" in study("why", "abcd").error()
+    said = study("why", "abcd").error()
+    assert "has the key 'abcd', and there is no module of that name; see 'labtech cache ls'" in said
     assert "only keys are named" in study("why", key_of(study, "Fit"), "-p", "n=1").error()
     assert "did you mean 'report'?" in study("why", "study.py:reprt").error()
     assert "must be one of table, json" in study("why", "study.py:report", "--format", "csv").error()
