@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from labtech_cli.core.events import Event, Outcome, RunFinished, RunStarted, TaskFinished, Warned
@@ -76,7 +76,8 @@ class Session:
     def __init__(self, lab: Lab, prepared: Prepared, fan_out: FanOut, rules: Rules, names: tuple[str, ...]) -> None:
         self.lab, self.prepared, self.fan_out, self.rules, self.names = lab, prepared, fan_out, rules, names
         self.storage = lab.storage
-        self.run_id = f"{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+        now = datetime.now(UTC)  # ids sort by time, on all machines; the last digit tells two of one microsecond apart
+        self.run_id = f"{now:%Y%m%d-%H%M%S}-{now.microsecond:05x}{uuid.uuid4().hex[0]}"
         self.began = time.monotonic()
         self._where: str | None = None
         self._closures: list[int] = []
