@@ -37,11 +37,11 @@ class Terminal:
     def __exit__(self, *error: object) -> None:
         self.child.close(force=True)
 
-    def until(self, true: Callable[[], object], seconds: float = 30.0) -> None:
+    def until(self, true: Callable[[], object], seconds: float = 60.0) -> None:
         """Read on until something holds of the screen."""
         end = time.monotonic() + seconds
         while not true():
-            assert time.monotonic() < end and self._read(), "\n".join(self.everything)
+            assert self._read() and time.monotonic() < end, "not in time:\n" + "\n".join(self.everything)
 
     def finish(self) -> int:
         """Read to the end; the exit status."""
@@ -51,8 +51,17 @@ class Terminal:
         return int(self.child.exitstatus if self.child.signalstatus is None else -self.child.signalstatus)
 
     def resize(self, columns: int, rows: int) -> None:
-        """As when a person drags the window's corner. This terminal does not fold what becomes too wide."""
-        self.screen.resize(rows, columns)
+        """As when a person drags the window's corner. Unlike pyte, terminals drop empty lines at the bottom first, and
+        move the cursor with its line. This one does not fold what becomes too wide."""
+        screen = self.screen
+        below = screen.lines - 1 - screen.cursor.y
+        dropped = max(0, min(below, screen.lines - rows))
+        for line in range(screen.lines - dropped, screen.lines):
+            screen.buffer.pop(line, None)
+        screen.lines -= dropped
+        up, at = max(0, screen.lines - rows), screen.cursor.y
+        screen.resize(rows, columns)
+        screen.cursor.y = at - up
         self.child.setwinsize(rows, columns)
 
     @property

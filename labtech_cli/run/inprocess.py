@@ -89,7 +89,8 @@ class SerialRunner(Runner):
                     pace = self._output.pace(size)
 
     def active(self) -> list[tuple[int, Active]]:
-        return []  # while a task runs, nothing else does
+        """The task that is about to run: while it does, nothing else happens."""
+        return [(work.number, Active(self._graph.tasks[work.number], 0, time.time())) for work in self._queued]
 
     def close(self) -> None:
         if hasattr(self, "_watcher"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from types import FrameType, TracebackType
 from typing import Any
@@ -28,6 +27,7 @@ class Interrupts:
         self.signal: int | None = None
         self._saved: dict[int, Any] = {}
         self._last: threading.Timer | None = None
+        self._terminal: int | None = None
 
     def __enter__(self) -> Interrupts:
         global _entered
@@ -36,6 +36,8 @@ class Interrupts:
                 if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGINT:
                     self._saved[number] = signal.signal(number, self._handle)
             _entered = self
+            if os.isatty(2):  # while tasks run, descriptor 2 and `sys.stderr` may lead elsewhere
+                self._terminal = os.dup(2)
         return self
 
     def __exit__(
@@ -49,6 +51,9 @@ class Interrupts:
             _entered = None
         if self._last is not None:
             self._last.cancel()
+        if self._terminal is not None:
+            os.close(self._terminal)
+            self._terminal = None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
@@ -70,8 +75,8 @@ class Interrupts:
 
     def _leave(self) -> None:
         """End this process now. Its workers end with it."""
-        if sys.stderr.isatty():
-            os.write(2, _SHOW_CURSOR.encode())
+        if self._terminal is not None:
+            os.write(self._terminal, _SHOW_CURSOR.encode())
         os._exit(self.exit_status)
 
     @property

@@ -101,10 +101,10 @@ class Loop:
             self._fill()
             if not self.schedule.running:  # nothing to do but to wait for another run, or for the next attempt
                 time.sleep(min(_IDLE_SECONDS / 4, self._until_due()))
+            self._clock()
             reports = self.runner.wait(min(self._interval(), self._until_due()))
             if reports:
                 self._take(reports)
-            self._clock()
         for number, failure in self.retries.give_up():
             self.gave_up = True
             self._lose(number, failure, None)
