@@ -54,6 +54,6 @@ def test_live_code_is_that_of_types_which_are_imported() -> None:
 
 def test_results_that_were_set_aside_are_known_by_their_keys(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
-    assert storage.aside() == set()
+    assert storage.aside() == []
     (tmp_path / "damaged" / ("ab" * 16 + ".0123")).mkdir(parents=True)
-    assert storage.aside() == {"ab" * 16}
+    assert [item.key for item in storage.aside()] == ["ab" * 16]

@@ -88,7 +88,7 @@ class Explainer:
 
     @cached_property
     def _aside(self) -> set[str]:
-        return self.lab.storage.aside()
+        return {item.key for item in self.lab.storage.aside()}
 
     # -- a task of the plan --------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ class Reasons:
 
     @cached_property
     def _aside(self) -> set[str]:
-        return self._lab.storage.aside()
+        return {item.key for item in self._lab.storage.aside()}
 
     @cached_property
     def _known(self) -> Descriptions:

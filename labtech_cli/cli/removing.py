@@ -31,7 +31,7 @@ from labtech_cli.cli.options import (
 from labtech_cli.cli.shared import confirmed, data_stream, find_targets, read_config
 from labtech_cli.errors import ConfigError, StorageError
 from labtech_cli.report.words import count, duration, size
-from labtech_cli.store.records import Row
+from labtech_cli.store.records import Aside, Row
 from labtech_cli.store.storage import Storage
 from labtech_cli.store.sweeping import Choice, Rules, choose
 
@@ -104,6 +104,9 @@ def gc(
     keep_last: Annotated[
         int | None, typer.Option("--keep-last", metavar="N", min=0, help="Keep the newest N of each type.")
     ] = None,
+    damaged: Annotated[
+        bool, typer.Option("--damaged", help="Also what was set aside as damaged (older than --older-than).")
+    ] = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     config: ConfigOption = None,
@@ -119,8 +122,9 @@ def gc(
     Example: labtech cache gc --older-than 30d --keep-last 5 --dry-run
     """
     resolved = read_config(config, profile, storage, sets)
-    if max_size is None and older_than is None and not stale and keep_last is None:
-        raise ConfigError("no rule says what is to go", hint="give --max-size, --older-than, --stale or --keep-last")
+    if max_size is None and older_than is None and not stale and keep_last is None and not damaged:
+        rules = "--max-size, --older-than, --stale, --keep-last or --damaged"
+        raise ConfigError("no rule says what is to go", hint=f"give {rules}")
     statuses_of(module, stale)
     before = None if older_than is None else time.time() - seconds_of(older_than, "--older-than")
     most = None if max_size is None else bytes_of(max_size, "--max-size")
@@ -129,11 +133,15 @@ def gc(
         stale_keys = {row.key for row in catalogue.rows if catalogue.status(row) == "stale"} if stale else None
         chosen = choose(catalogue.rows, Rules(before, stale_keys, keep_last, most), catalogue.storage.needed())
         rows = [row for row, _ in chosen.remove]
+        asides = [item for item in catalogue.storage.aside() if before is None or item.at < before] if damaged else []
         announce(rows, chosen.needed, "")
+        if asides:
+            print(f"and what was set aside: {_asides(asides)}", file=sys.stderr)
         removed = 0
-        if rows and not dry_run:
+        if (rows or asides) and not dry_run:
             if not yes and not confirmed("remove"):
                 raise typer.Exit(1)
+            catalogue.storage.discard(asides)
             removed = remove(catalogue.storage, rows)
             _compact(catalogue.storage)
         if not dry_run:
@@ -142,7 +150,7 @@ def gc(
         if json:
             from labtech_cli.report.tables import write_json
 
-            write_json(_document(catalogue, chosen, removed, dry_run), out)
+            write_json(_document(catalogue, chosen, removed, asides, dry_run), out)
 
 
 def announce(rows: Sequence[Row], needed: int, hint: str) -> None:
@@ -182,7 +190,13 @@ def _tell(chosen: Choice, removed: int, most: int | None, dry_run: bool) -> None
         print(f"warning: that is more than {size(most)}; all of it is to be kept", file=sys.stderr)
 
 
-def _document(catalogue: Catalogue, chosen: Choice, removed: int, dry_run: bool) -> dict[str, Any]:
+def _asides(asides: Sequence[Aside]) -> str:
+    return f"{count(len(asides), 'damaged result')}, {size(sum(item.size for item in asides))}"
+
+
+def _document(
+    catalogue: Catalogue, chosen: Choice, removed: int, asides: Sequence[Aside], dry_run: bool
+) -> dict[str, Any]:
     rows = [row for row, _ in chosen.remove]
     return {
         "schema": "labtech.cache.gc/1",
@@ -194,6 +208,8 @@ def _document(catalogue: Catalogue, chosen: Choice, removed: int, dry_run: bool)
         "needed": chosen.needed,
         "left": chosen.left,
         "left_bytes": chosen.left_bytes,
+        "damaged": len(asides),
+        "damaged_bytes": sum(item.size for item in asides),
         "results": [
             {
                 "key": row.key,

@@ -181,7 +181,7 @@ class FolderPlace(Place):
 
     def _tidy(self, folder: str) -> None:
         """Remove a folder that is empty; the upper ones stay, for they are used again."""
-        if folder.count("/") >= 2:
+        if folder.count("/") >= 2 or folder.startswith("damaged/"):
             with suppress(OSError):
                 os.rmdir(self.path(folder))
 

@@ -31,8 +31,8 @@ from labtech_cli.errors import CacheError
 from labtech_cli.store import ledger, listings, rewrites
 from labtech_cli.store.blobs import Blob, Stored, digest
 from labtech_cli.store.database import Database, portions
-from labtech_cli.store.parts import homes, new_home, read_parts, write_parts
-from labtech_cli.store.records import Journal, Move, Owner, Record, Row, Timings, TypeStats
+from labtech_cli.store.parts import folder_size, homes, new_home, read_parts, write_parts
+from labtech_cli.store.records import Aside, Journal, Move, Owner, Record, Row, Timings, TypeStats
 from labtech_cli.store.schema import CLEAR, INSERT, INSERT_TIMING
 from labtech_cli.store.storage import Claiming, Storage
 
@@ -227,11 +227,17 @@ class LocalStorage(Storage):
                     os.replace(str(blob.path), folder / blob.name)
         self.remove([key])
 
-    def aside(self) -> set[str]:
+    def aside(self) -> list[Aside]:
         try:
-            return {name.partition(".")[0] for name in os.listdir(self.path / "damaged")}
+            found = [item for item in os.scandir(self.path / "damaged") if item.is_dir(follow_symlinks=False)]
         except OSError:  # nothing ever was
-            return set()
+            return []
+        return [Aside(item.name, item.stat().st_mtime, folder_size(item.path)) for item in found]
+
+    def discard(self, asides: Iterable[Aside]) -> None:
+        with self._database.errors():
+            for item in asides:
+                shutil.rmtree(self.path / "damaged" / os.path.basename(item.name))
 
     def _there(self, database: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[str]]:
         """Those of `keys` that have a result, with the folders of its large parts."""

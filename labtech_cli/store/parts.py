@@ -61,6 +61,11 @@ def homes(parts: object) -> list[str]:
     return list({home for line in lines if is_home(home := line.rpartition("\t")[2])})
 
 
+def folder_size(folder: str) -> int:
+    """How many bytes the files of one folder have."""
+    return sum([item.stat(follow_symlinks=False).st_size for item in os.scandir(folder)])
+
+
 def is_home(folder: str) -> bool:
     """Whether this is the name of a result's folder, inside `results/`."""
     return _HOME.fullmatch(folder) is not None

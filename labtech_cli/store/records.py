@@ -80,6 +80,21 @@ class Timings:
 UNREADABLE_FORMAT = "unreadable"
 
 
+class Aside(NamedTuple):
+    """A result that was set aside as damaged."""
+
+    name: str
+    """Of the folder in `damaged/`."""
+    at: float
+    """When, in seconds since 1970 by the storage's clock."""
+    size: int
+
+    @property
+    def key(self) -> str:
+        """The task's."""
+        return self.name.partition(".")[0]
+
+
 class Claim(IntEnum):
     """What became of asking for a task that is to be computed."""
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 import weakref
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -28,12 +27,24 @@ from pathlib import Path
 from typing import Any
 
 from labtech_cli.errors import StorageError
+from labtech_cli.store import remote_aside
 from labtech_cli.store.blobs import Stored
 from labtech_cli.store.folder_place import FolderPlace
 from labtech_cli.store.manifests import SCHEMA, Manifest, encode_task, is_digest, is_key, place_of
 from labtech_cli.store.object_place import ObjectPlace, shown, state_folder
 from labtech_cli.store.places import SCHEMES, Place
-from labtech_cli.store.records import Claim, Journal, Move, Owner, Record, Row, Timings, TypeStats, unreadable_row
+from labtech_cli.store.records import (
+    Aside,
+    Claim,
+    Journal,
+    Move,
+    Owner,
+    Record,
+    Row,
+    Timings,
+    TypeStats,
+    unreadable_row,
+)
 from labtech_cli.store.remote_commit import Commit
 from labtech_cli.store.remote_errors import VERSION, check_version, told
 from labtech_cli.store.remote_index import Index
@@ -230,19 +241,18 @@ class FsspecStorage(Storage):
 
     @told
     def set_aside(self, key: str) -> None:
-        name = place_of("results", key)
-        if not is_key(key) or not self._exists() or not self._place.read([name]):
-            return
+        if is_key(key) and self._exists() and self._place.read([place_of("results", key)]):
+            self._open()
+            remote_aside.set_aside(self._place, self._index, key)
+
+    @told
+    def aside(self) -> list[Aside]:
+        return remote_aside.listed(self._place) if self._exists() else []
+
+    @told
+    def discard(self, asides: Iterable[Aside]) -> None:
         self._open()
-        found = self._index.results.some([key]).get(key)
-        folder = f"damaged/{key}.{uuid.uuid4().hex[:8]}"
-        if found is not None:
-            self._place.put({place_of("tasks", key): encode_task(found.row)})
-            self._place.put({f"{folder}/{part.name}": part.data for part in found.parts or () if part.data is not None})
-        self._place.move(name, f"{folder}/{key}.json")
-        for part in (found.parts or ()) if found else ():
-            if part.home:
-                self._place.move(part.object, f"{folder}/{part.name}")
+        remote_aside.discard(self._place, asides)
 
     def _check_keys(self, keys: Iterable[str]) -> None:
         for key in keys:

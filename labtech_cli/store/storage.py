@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from labtech_cli.errors import StorageError
 from labtech_cli.store.blobs import Stored
-from labtech_cli.store.records import Claim, Journal, Move, Owner, Record, Row, Timings, TypeStats
+from labtech_cli.store.records import Aside, Claim, Journal, Move, Owner, Record, Row, Timings, TypeStats
 
 Claiming: TypeAlias = Callable[[str, bool], Claim]
 """Asks for a task by key; the second argument says whether a result that is there would do."""
@@ -97,9 +97,12 @@ class Storage(ABC):
     def compact(self) -> None:
         """Give back the room that removed results took, where the storage does not do so by itself."""
 
-    def aside(self) -> set[str]:
-        """The keys whose results were set aside as damaged, ever."""
-        return set()
+    def aside(self) -> list[Aside]:
+        """What was set aside as damaged, and not discarded since."""
+        return []
+
+    def discard(self, asides: Iterable[Aside]) -> None:
+        """Remove what was set aside."""
 
     def keep(self, documents: Mapping[str, str]) -> None:
         """Keep texts under their digests, before results that name them are committed. Never changed later."""

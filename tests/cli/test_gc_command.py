@@ -48,6 +48,25 @@ def parameters(cli: Cli) -> list[int]:
     return sorted(row["params"]["n"] for row in rows)
 
 
+def test_what_was_set_aside_goes_when_it_is_asked_for(cli: Cli) -> None:
+    cli.write("needs.py", NEEDS)
+    cli("run", "needs.py:bases", "--show", "none").check()
+    with sqlite3.connect(cli.folder / "labtech_storage" / "labtech.db") as database:
+        database.execute("UPDATE data SET bytes = X'00' WHERE id < 3")
+    database.close()
+    cli("cache", "verify", "--repair").check()
+    aside = cli.folder / "labtech_storage" / "damaged"
+    assert len(os.listdir(aside)) == 2
+    done = cli("cache", "gc", "--damaged", "--older-than", "1d", "--yes", "--json").check().document()
+    assert (done["damaged"], done["left"]) == (0, 2) and len(os.listdir(aside)) == 2
+    told = cli("cache", "gc", "--damaged", "--dry-run").check().err
+    assert "to be removed: nothing" in told and "and what was set aside: 2 damaged results, 2 B" in told
+    assert "nothing was removed: there is no terminal" in cli("cache", "gc", "--damaged").error()
+    done = cli("cache", "gc", "--damaged", "--yes", "--json").check().document()
+    assert (done["damaged"], done["damaged_bytes"], done["removed"], done["left"]) == (2, 2, 0, 2)
+    assert os.listdir(aside) == []
+
+
 @pytest.fixture
 def busy(cli: Cli) -> Iterator[Cli]:
     """A run that needs `Base(0)`, beside four results of `Base`."""

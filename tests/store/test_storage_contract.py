@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,6 +121,22 @@ def test_what_is_set_aside_counts_as_absent_and_is_kept(keeping: Storage) -> Non
         "part-0": b"small",
         "part-1": LARGE,
     }
+
+
+def test_what_was_set_aside_is_listed_until_it_is_discarded(keeping: Storage, tmp_path: Path) -> None:
+    assert keeping.aside() == []
+    keeping.commit([record(keeping, one, b"small", LARGE) for one in (A, B, K)])
+    for one in (A, B):
+        keeping.set_aside(one)
+    found = sorted(keeping.aside())
+    assert sorted(item.key for item in found) == sorted([A, B])
+    assert all(len(LARGE) < item.size < len(LARGE) + 2_000 for item in found)
+    assert all(abs(item.at - time.time()) < 60 for item in found)
+    keeping.discard(found[:1])
+    assert keeping.aside() == found[1:]
+    keeping.discard(found[1:])
+    assert keeping.aside() == [] and set(keeping.present()) == {K}
+    assert not list(tmp_path.rglob("damaged/*"))
 
 
 def test_thousands_of_keys_are_handled_at_once(keeping: Storage) -> None:
