@@ -21,6 +21,7 @@ from labtech_cli.store.blobs import verify
 from labtech_cli.store.nearest import Descriptions, Difference, Nearest, differences, path_to
 from labtech_cli.store.records import Row
 
+_MOST_COMPARED = 5_000  # results that are looked at to find the nearest
 _STALE = {
     "warn": "cached, but its code changed since; a run loads it, and says so",
     "ignore": "cached, but its code changed since; a run loads it",
@@ -84,7 +85,7 @@ class Explainer:
 
     @cached_property
     def _nearest(self) -> Nearest:
-        return Nearest(self.known, self.catalogue.rows)
+        return Nearest(self.known, lambda kind, texts: self.lab.storage.alike(kind, texts, _MOST_COMPARED))
 
     @cached_property
     def _aside(self) -> set[str]:

@@ -6,39 +6,46 @@ as no result, and is listed as one that cannot be read, so that it is seen and c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from labtech_cli.store.database import Database, portions
 from labtech_cli.store.parts import lacks_files
 from labtech_cli.store.records import Row, Timings, TypeStats, unreadable_row
 
-DESCRIBED = (
-    "typeof(key) = 'text' AND key NOT GLOB '*[^0-9A-Za-z-]*' AND typeof(type) = 'text' "
-    "AND typeof(params) = 'text' AND typeof(duration) = 'real' "
+_DESCRIBED = (
+    "typeof(key) = 'text' AND typeof(type) = 'text' AND typeof(params) = 'text' AND typeof(duration) = 'real' "
     "AND typeof(code_version) IN ('text', 'null') AND duration BETWEEN -1e300 AND 1e300"
 )
-SOUND = (
-    f"typeof(format) = 'text' AND {DESCRIBED} AND typeof(started_at) IN ('real', 'integer') "
+_RESULT = (
+    f"typeof(format) = 'text' AND {_DESCRIBED} AND typeof(started_at) IN ('real', 'integer') "
     "AND started_at BETWEEN 0 AND 2e11 AND typeof(size) = 'integer'"
 )
-"""What holds of the row of a result; a row without a result has no format."""
+SOUND = f"{_RESULT} AND key NOT GLOB '*[^0-9A-Za-z-]*'"
+"""What holds of the row of a result; a row without a result has no format. To look through a key costs as much as
+all the rest, so where keys are only looked up, or are all at hand in the end, that is left out (see `_plain`)."""
+_PLAIN = re.compile("[0-9A-Za-z-]*")
 _COLUMNS = "key, type, code_version, params, format, started_at, duration, size, peak_memory, code, origin"
 
 
 def present(database: Database) -> dict[str, float]:
     """See `Storage.present`."""
-    return dict(database.select(f"SELECT key, duration FROM task WHERE {SOUND}"))
+    return dict(_plain(database.select(f"SELECT key, duration FROM task WHERE {_RESULT}")))
+
+
+def _plain(found: list[Any]) -> list[Any]:
+    """The rows whose key, which comes first, is one: asked of all at once, for nearly always all are."""
+    if _PLAIN.fullmatch("".join([row[0] for row in found])):
+        return found
+    return [row for row in found if _PLAIN.fullmatch(row[0])]
 
 
 def timings(database: Database) -> Timings:
     """See `Storage.timings`."""
-    by_key: dict[str, float] = {}
-    sums: dict[str, tuple[int, float]] = {}
-    for key, kind, duration in database.select(f"SELECT key, type, duration FROM task WHERE {DESCRIBED}"):
-        by_key[key] = duration
-        count, total = sums.get(kind, (0, 0.0))
-        sums[kind] = count + 1, total + duration
-    return Timings(by_key, {kind: total / count for kind, (count, total) in sums.items()})
+    by_key = f"SELECT key, duration FROM task WHERE {_DESCRIBED}"
+    by_type = f"SELECT type, avg(duration) FROM task WHERE {_DESCRIBED} GROUP BY type"
+    return Timings(dict(database.select(by_key)), dict(database.select(by_type)))
 
 
 def rows(database: Database, keys: Iterable[str] | None) -> Iterator[Row]:
@@ -51,12 +58,25 @@ def rows(database: Database, keys: Iterable[str] | None) -> Iterator[Row]:
         found = [row for key in keys for row in database.select(f"{query} AND key = ?", (key,))]
     unsound = []
     for row in found:
-        memory = row[8] if type(row[8]) is int else None
         if row[-1]:
-            yield Row(*(*row[:8], memory, names.get(row[9]), names.get(row[10])))
+            yield _row(row, names)
         elif keys is None:
             unsound.append(unreadable_row(str(row[0])))
     yield from unsound
+
+
+def _row(found: Sequence[Any], names: Mapping[int, str]) -> Row:
+    """`_COLUMNS` of a sound row."""
+    memory = found[8] if type(found[8]) is int else None
+    return Row(*(*found[:8], memory, names.get(found[9]), names.get(found[10])))
+
+
+def alike(database: Database, kind: str, texts: Sequence[str], most: int) -> list[Row]:
+    """See `Storage.alike`."""
+    names = documents(database)
+    lacking = " + ".join(["(instr(params, ?) = 0)"] * len(texts)) or "NULL"
+    query = f"SELECT {_COLUMNS} FROM task WHERE type = ? AND {_RESULT} ORDER BY {lacking}, started_at DESC LIMIT ?"
+    return [_row(found, names) for found in _plain(database.select(query, (kind, *texts, most)))]
 
 
 def incomplete(database: Database, keys: Sequence[str]) -> set[str]:
@@ -70,7 +90,7 @@ def incomplete(database: Database, keys: Sequence[str]) -> set[str]:
 
 def described(database: Database) -> dict[str, tuple[str, str | None, str]]:
     """See `Storage.described`."""
-    found = database.select(f"SELECT key, type, code_version, params FROM task WHERE {DESCRIBED}")
+    found = _plain(database.select(f"SELECT key, type, code_version, params FROM task WHERE {_DESCRIBED}"))
     return {key: (kind, version, params) for key, kind, version, params in found}
 
 
@@ -91,7 +111,7 @@ def documents(database: Database) -> dict[int, str]:
 def codes(database: Database) -> dict[tuple[str, str | None], int]:
     """See `Storage.codes`."""
     names = documents(database)
-    query = f"SELECT type, code, count(*) FROM task WHERE {SOUND} GROUP BY type, code"
+    query = f"SELECT type, code, count(*) FROM task WHERE {_RESULT} GROUP BY type, code"
     return {(kind, names.get(code)): many for kind, code, many in database.select(query)}
 
 
@@ -103,7 +123,7 @@ def produced_by(database: Database, wanted: Collection[str | None]) -> dict[str,
         numbers.append(None)
     found: dict[str, str | None] = {}
     for number in numbers:
-        query = f"SELECT key FROM task WHERE {SOUND} AND code IS ?"
+        query = f"SELECT key FROM task WHERE {_RESULT} AND code IS ?"
         digest = None if number is None else names[number]
-        found.update({key: digest for (key,) in database.select(query, (number,))})
+        found.update({key: digest for (key,) in _plain(database.select(query, (number,)))})
     return found

@@ -177,6 +177,9 @@ class LocalStorage(Storage):
                 found[key] = whole.outline()
         return found
 
+    def alike(self, kind: str, texts: Sequence[str], most: int) -> list[Row]:
+        return listings.alike(self._database, kind, texts, most)
+
     def incomplete(self, keys: Sequence[str]) -> set[str]:
         return listings.incomplete(self._database, keys)
 

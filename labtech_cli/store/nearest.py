@@ -7,12 +7,12 @@ recursion over dependencies: the cost is linear in what the two tasks do not sha
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop
 from operator import ne
 from typing import Any, NamedTuple, TypeAlias
 
-from labtech_cli.core.codec import encode_params, read_params
+from labtech_cli.core.codec import encode_params, read_params, write_params
 from labtech_cli.core.rekey import UNREADABLE, references, rewritten, stored_key
 from labtech_cli.store.records import Row
 
@@ -160,25 +160,27 @@ def _under(path: str, name: str) -> str:
 
 
 class Nearest:
-    """Finds the result that is nearest to a task: of its type, with the fewest differences, then the newest."""
+    """Finds the result that is nearest to a task: of its type, with the fewest differences, then the newest.
 
-    def __init__(self, known: Descriptions, rows: Iterable[Row]) -> None:
-        self._known = known
-        self._rows: dict[str, list[Row]] = {}
-        for row in rows:
-            self._rows.setdefault(row.type, []).append(row)
-        self._read: dict[str, list[_Candidate]] = {}
+    `search` gives results of a type, those first in whose parameters most of some texts occur (`Storage.alike`):
+    a text that does not occur is a parameter that differs.
+    """
+
+    def __init__(self, known: Descriptions, search: Callable[[str, Sequence[str]], Iterable[Row]]) -> None:
+        self._known, self._search = known, search
 
     def to(self, key: str) -> str | None:
         """The key of the result nearest to the task `key`; None where its type has no other result.
 
-        Compares parameters with each result of the type once, and looks into nested tasks of those only
+        Compares parameters with each result that was found once, and looks into nested tasks of those only
         that can be the nearest, as long as that stays cheap.
         """
         mine = self._known(key)
         if mine is None:
             return None
-        bounds = [(item.bound(mine), -item.at, item.key) for item in self._candidates(mine[0]) if item.key != key]
+        texts = [write_params({name: value})[1:-1] for name, value in mine[2].items()]
+        candidates = _candidates(self._search(mine[0], texts))
+        bounds = [(item.bound(mine), -item.at, item.key) for item in candidates if item.key != key]
         comparison = _Comparison(self._known)
         best: tuple[int, float, str] | None = None
         heapify(bounds)  # few of them are looked at, as a rule
@@ -192,18 +194,15 @@ class Nearest:
                 best = many, at, candidate
         return best[2] if best is not None else None
 
-    def _candidates(self, kind: str) -> list[_Candidate]:
-        if kind not in self._read:
-            shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
-            found = []
-            for row in self._rows.get(kind, ()):
-                read = _read((row.type, row.code_version, row.params))
-                if read is not None:
-                    names = tuple(read[2])
-                    values = tuple(read[2].values())
-                    found.append(_Candidate(row.key, row.started_at, read[1], shapes.setdefault(names, names), values))
-            self._read[kind] = found
-        return self._read[kind]
+
+def _candidates(rows: Iterable[Row]) -> Iterator[_Candidate]:
+    shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for row in rows:
+        read = _read((row.type, row.code_version, row.params))
+        if read is not None:
+            names = tuple(read[2])
+            values = tuple(read[2].values())
+            yield _Candidate(row.key, row.started_at, read[1], shapes.setdefault(names, names), values)
 
 
 class _Candidate(NamedTuple):

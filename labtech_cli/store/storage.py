@@ -81,6 +81,12 @@ class Storage(ABC):
         """Whether there is one; where there is none, reading finds nothing and makes nothing."""
         return True
 
+    def alike(self, kind: str, texts: Sequence[str], most: int) -> list[Row]:
+        """Results of a type, at most so many: those first whose parameters lack fewest of `texts`, then the newest."""
+        found = [row for row in self.rows() if row.type == kind]
+        found.sort(key=lambda row: (sum([text not in row.params for text in texts]), -row.started_at))
+        return found[:most]
+
     def incomplete(self, keys: Sequence[str]) -> set[str]:
         """Those of `keys` whose result cannot be whole: a file of it is gone, or has another size. Reads no file."""
         return set()

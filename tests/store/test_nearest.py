@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from migrate_tasks import Fit, Grown, Kind, Loose, Report, Train
 from labtech_cli import task
 from labtech_cli.core.graph import Graph
 from labtech_cli.core.task import type_of
-from labtech_cli.store.nearest import Descriptions, Difference, Nearest, Versionless, differences, path_to
+from labtech_cli.store.nearest import Descriptions, Difference, Nearest, Versionless, _candidates, differences, path_to
 from labtech_cli.store.records import Row
 
 ATOMS = st.one_of(st.none(), st.booleans(), st.integers(-1, 1), st.floats(), st.text(max_size=1), st.sampled_from(Kind))
@@ -62,10 +63,9 @@ def test_what_was_added_one_way_is_removed_the_other_way(one: Any, other: Any) -
 def test_a_bound_is_never_above_the_number_of_differences(one: Any, other: Any) -> None:
     before, after = Train(one, other), Train(other, one)
     place = known(before, after)
-    nearest = Nearest(place, [row(before)])
     description = place(after.cache_key)
     assert description is not None
-    bounds = [item.bound(description) for item in nearest._candidates(type_of(before).name)]
+    bounds = [item.bound(description) for item in _candidates([row(before)])]
     assert bounds[0] <= len(told(before, after))
 
 
@@ -114,8 +114,18 @@ def row(made: Any, at: float = 0.0) -> Row:
     return Row(made.cache_key, kind.name, made.code_version, encode_params(made), "pickle", at, 1.0, 1)
 
 
+def among(rows: Sequence[Row]) -> Callable[[str, Sequence[str]], list[Row]]:
+    """A search of these results."""
+
+    class Rows(MemoryStorage):
+        def rows(self, keys: Any = None) -> Iterator[Row]:
+            return iter(rows)
+
+    return lambda kind, texts: Rows().alike(kind, texts, 5_000)
+
+
 def nearest(made: Any, *rows: Row, others: tuple[Any, ...] = ()) -> str | None:
-    return Nearest(known(made, *others), rows).to(made.cache_key)
+    return Nearest(known(made, *others), among(rows)).to(made.cache_key)
 
 
 def test_the_nearest_has_the_fewest_differences_then_is_the_newest() -> None:
@@ -145,7 +155,7 @@ def test_a_hundred_thousand_results_are_searched_in_no_time() -> None:
             "pickle", number, 1.0, 1)
         for number in range(100_000)
     ]  # fmt: skip
-    search = Nearest(known(Train(7, Train(1))), rows)
+    search = Nearest(known(Train(7, Train(1))), among(rows))
     began = time.process_time()
     assert search.to(Train(7, Train(1)).cache_key) is not None
     assert time.process_time() - began < 6.0  # about 1 s on an idle machine

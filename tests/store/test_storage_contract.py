@@ -161,3 +161,17 @@ def test_results_whose_files_are_gone_are_known_without_reading_any(tmp_path: Pa
         os.truncate(file, 5)
     assert storage.incomplete([A, B, C, ABSENT]) == {A} and storage.incomplete([B, C]) == set()
     storage.close()
+
+
+def test_results_like_a_task_come_first_then_the_newest(keeping: Storage) -> None:
+    texts = {A: '{"x":1,"y":2}', B: '{"x":1,"y":3}', C: '{"x":9,"y":2}', K: '{"x":9,"y":9}', OTHER: '{"x":1,"y":2}'}
+    made = {one: record(keeping, one, b"1", at=float(at)) for at, one in enumerate(texts)}
+    for one, text in texts.items():
+        made[one].params = text
+    made[OTHER].type = "m.Other"
+    keeping.commit(list(made.values()))
+    assert [row.key for row in keeping.alike("m.T", ['"x":1', '"y":2'], 9)] == [A, C, B, K]
+    assert [row.key for row in keeping.alike("m.T", ['"x":1', '"y":2'], 2)] == [A, C]
+    assert [row.key for row in keeping.alike("m.T", [], 3)] == [K, C, B]
+    assert keeping.alike("m.Nothing", ['"x":1'], 3) == []
+    assert keeping.alike("m.T", ['"x":1'], 1) == list(keeping.rows([B]))
