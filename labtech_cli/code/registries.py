@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterator
 
 from labtech_cli.code.modules import Key
+from labtech_cli.code.parts import Part
 from labtech_cli.code.places import Owner
 from labtech_cli.code.project import Project
 from labtech_cli.code.table import IMPORT, Table, root_of
@@ -26,6 +27,7 @@ class Registries:
         self.project = project
         self._texts: dict[str, str] | None = None
         self._made: dict[str, list[tuple[Key, str, Key]]] = {}
+        self._changers: dict[str, list[tuple[str, Part, str]]] = {}
 
     def into(self, key: Key) -> list[Key]:
         """What is put into `key`: functions, classes, and imports that do it."""
@@ -71,14 +73,21 @@ class Registries:
 
     def _collectors(self, key: Key) -> Iterator[Key]:
         """Functions and classes beside `key` that change it when they are called, or inherited from."""
-        table = self.project.modules.table(key[0])
-        for name in table.made:
-            if name in (key[1], IMPORT) or not table.definitions(name):
-                continue
-            for part in self.project.parts((table.name, name)).values():
-                is_method = "." in part.qual and part.qual.rpartition(".")[2] not in _HOOKS
-                if not is_method and key[1] in part.source and key in self.project.normal(part).stores:
-                    yield (table.name, name)
+        for name, part, source in self._may_change(key[0]):
+            if name != key[1] and key[1] in source and key in self.project.normal(part).stores:
+                yield (key[0], name)
+
+    def _may_change(self, module: str) -> list[tuple[str, Part, str]]:
+        """The functions and classes of a module that may change others, with their texts: made once for all names."""
+        if module not in self._changers:
+            table = self.project.modules.table(module)
+            found = self._changers[module] = []
+            for name in table.made:
+                for part in self.project.parts((module, name)).values() if table.definitions(name) else ():
+                    is_method = "." in part.qual and part.qual.rpartition(".")[2] not in _HOOKS
+                    if name != IMPORT and not is_method:
+                        found.append((name, part, part.source))
+        return self._changers[module]
 
     def _has_hook(self, key: Key) -> bool:
         """Whether a class hears of its subclasses."""
