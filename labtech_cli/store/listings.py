@@ -32,13 +32,7 @@ def present(database: Database) -> dict[str, float]:
 
 def timings(database: Database) -> Timings:
     """See `Storage.timings`."""
-    by_key: dict[str, float] = {}
-    sums: dict[str, tuple[int, float]] = {}
-    for key, kind, duration in database.select(f"SELECT key, type, duration FROM task WHERE {DESCRIBED}"):
-        by_key[key] = duration
-        count, total = sums.get(kind, (0, 0.0))
-        sums[kind] = count + 1, total + duration
-    return Timings(by_key, {kind: total / count for kind, (count, total) in sums.items()})
+    return Timings.learn(database.select(f"SELECT key, type, duration, peak_memory FROM task WHERE {DESCRIBED}"))
 
 
 def rows(database: Database, keys: Iterable[str] | None) -> Iterator[Row]:
