@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from labtech_cli.core.demands import Past
 from labtech_cli.core.events import Event, Outcome, RunFinished, RunStarted, TaskFinished, Warned
 from labtech_cli.core.plan import Action, Plan, Policy, Why, longest_paths, make_plan
 from labtech_cli.core.present import render
@@ -121,7 +122,8 @@ class Session:
 
     def _make_budget(self) -> Budget:
         lab = self.lab
-        return Budget(self.prepared.plan.graph, self.prepared.runs(), lab.resources, lab.workers)
+        past = Past(self.prepared.timings.memory_by_key, self.prepared.timings.memory_by_type)
+        return Budget(self.prepared.plan.graph, self.prepared.runs(), lab.resources, lab.workers, past)
 
     def _stale(self) -> list[str]:
         """What to say of results that the plan loads though other code made them. Raises `StaleResults`."""

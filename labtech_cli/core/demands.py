@@ -100,9 +100,10 @@ class Admission:
         return [number for number, needs in self._needs.items() if (needs.cpus or 0) > self._totals.cpus]
 
     def saw(self, number: int, peak: int) -> bool:
-        """A task took so much memory; whether the demands of tasks that are still to run have changed."""
+        """A task took so much memory; whether tasks of its type that are still to run may be admitted with more."""
         kind = type(self._graph.tasks[number])
-        if number in self._own or peak <= self._of_type[kind] * _GROWN:
+        said = self._needs.get(number, NOTHING).memory
+        if said is not None or peak <= self._of_type[kind] * _GROWN:
             return False
         self._of_type[kind] = peak
         return True
@@ -136,8 +137,8 @@ class Admission:
         """The amounts by number, for each dimension that can bind."""
         found: dict[int, dict[int, int]] = {}
         cpus = {number: math.ceil(needs.cpus * PER_CPU) for number, needs in self._needs.items() if needs.cpus}
-        most = nlargest(self._workers, cpus.values())
-        if sum(most) + PER_CPU * (self._workers - len(most)) > self._totals.cpus * PER_CPU:
+        others = [PER_CPU] * min(self._workers, sum(self._runs) - len(cpus))
+        if sum(nlargest(self._workers, [*cpus.values(), *others])) > self._totals.cpus * PER_CPU:
             found[CPUS] = {n: cpus.get(n, PER_CPU) for n in range(len(self._runs)) if self._runs[n]}
         memory = self._memory()
         if sum(nlargest(self._workers, memory.values())) > self._totals.memory:

@@ -145,6 +145,8 @@ class Active:
     worker: int
     started: float
     pid: int | None = None
+    memory: int = 0
+    """What it was last seen to hold, in bytes; 0 where it was not seen yet."""
 
 
 Event: TypeAlias = RunStarted | TaskStarted | TaskRetried | TaskOutput | TaskFinished | Warned | RunFinished

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from labtech_cli.core.demands import Admission, Past, declared
+from labtech_cli.core.events import Active, Failure
 from labtech_cli.core.graph import Graph
 from labtech_cli.core.present import render
 from labtech_cli.core.schedule import Demands
+from labtech_cli.run.deaths import OUT_OF_MEMORY, Deaths
+from labtech_cli.run.limits import LOOK_SECONDS, MemoryLimits
 from labtech_cli.run.resources import Resources
-from labtech_cli.run.runner import Runner
+from labtech_cli.run.runner import Died, Runner
 from labtech_cli.run.shares import Share, Shares
 
 
@@ -31,6 +34,9 @@ class Budget:
         self._admission = Admission(graph, runs, self._totals, workers, needs, past)
         self._watched = self._admission.watched
         self._shares = Shares(needs, devices)
+        self._limits = MemoryLimits(needs if resources.enforce_memory else {})
+        self._deaths = Deaths(resources.limit())
+        self._alone: set[int] = set()  # those that died of memory, and run once more while nothing else does
 
     def demands(self) -> Demands:
         """What the schedule is to hold."""
@@ -46,6 +52,18 @@ class Budget:
         if self._shares.devices and not runner.parts_environment:
             yield f"the runner {name!r} cannot give tasks GPUs of their own: each sees all of them"
 
+        if self._limits and not runner.watches_memory:
+            yield f"the runner {name!r} cannot end tasks for their memory: enforce_memory does not hold"
+
+    @property
+    def look_seconds(self) -> float | None:
+        """How often `overdrawn` is to be asked, if at all."""
+        return LOOK_SECONDS if self._limits else None
+
+    def overdrawn(self, active: Iterable[tuple[int, Active]]) -> list[int]:
+        """The running tasks that take more memory than they may."""
+        return self._limits.exceeded(active)
+
     def give(self, number: int) -> Share | None:
         """What a task that starts is given."""
         return self._shares.give(number) if self._shares else None
@@ -60,6 +78,19 @@ class Budget:
         """A task has run, and took so much memory. New demands, where those like it are now admitted with more."""
         if self._shares:
             self._shares.back(number)
+        if self._limits:
+            self._limits.ended(number)  # it was quicker than the signal that was to stop it
         if peak is not None and peak > self._watched and self._admission.saw(number, peak):
             return self._admission.demands()
         return None
+
+    def explain(self, report: Died, others: int) -> Failure:
+        """Why a task died; `others`: what those that still run were last seen to hold, in bytes."""
+        return self._limits.ended(report.number) or self._deaths.describe(report, others, report.number in self._alone)
+
+    def isolates(self, number: int, failure: Failure) -> bool:
+        """Whether a task that died is to run once more, alone: the first time it dies of memory."""
+        if failure.kind != OUT_OF_MEMORY or number in self._alone:
+            return False
+        self._alone.add(number)
+        return True

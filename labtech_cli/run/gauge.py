@@ -147,11 +147,12 @@ def _proportional(pid: int) -> int:
         with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
             text = file.read()
     except OSError:  # it has ended meanwhile, is another user's now, or this system has no such files
-        return _resident(pid)
+        return resident(pid)
     return _field(text, b"Pss_Anon") + _field(text, b"Pss_Shmem")
 
 
-def _resident(pid: int) -> int:
+def resident(pid: int) -> int:
+    """The bytes of a process's own pages; 0 when it has ended."""
     try:
         with open(f"/proc/{pid}/statm", "rb") as file:
             fields = file.read().split()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from labtech_cli.core.events import Failure, Outcome
 from labtech_cli.core.graph import Graph
@@ -18,7 +18,6 @@ from labtech_cli.errors import LabtechError
 from labtech_cli.run.budget import Budget
 from labtech_cli.run.claims import Claims
 from labtech_cli.run.commits import Commits
-from labtech_cli.run.deaths import describe_death
 from labtech_cli.run.interrupts import Interrupts
 from labtech_cli.run.retries import Retries
 from labtech_cli.run.runner import Died, Note, Output, Report, Returned, Runner, Work
@@ -113,7 +112,7 @@ class Loop:
 
     def _interval(self) -> float:
         interval = self.teller.sinks.interval
-        return _IDLE_SECONDS if interval is None else min(interval, _IDLE_SECONDS)
+        return min(interval or _IDLE_SECONDS, self.budget.look_seconds or _IDLE_SECONDS, _IDLE_SECONDS)
 
     def _until_due(self) -> float:
         """Seconds until a task that failed may be tried again."""
@@ -224,16 +223,15 @@ class Loop:
                     self._advance(outcome)
         for report in reports:
             if type(report) is Died:
-                self.budget.back([report.number])
-                failure = self.timeouts.ended(report.number) or describe_death(report)
+                others = sum([active.memory for _, active in self.runner.active()])
+                failure = self.timeouts.ended(report.number) or self.budget.explain(report, others)
+                self._learn(report.number, report.peak_memory)
                 self._fail(report.number, failure, report)
 
     def _advance(self, outcome: Ended) -> None:
         number = outcome.number
         self.teller.begin(number, outcome.started_at)
-        demands = self.budget.ended(number, outcome.peak_memory)
-        if demands is not None:
-            self.schedule.readmit(demands)
+        self._learn(number, outcome.peak_memory)
         if self.timeouts:
             self.timeouts.ended(number)  # it was quicker than the signal that was to stop it
         if outcome.failure is not None:
@@ -246,6 +244,12 @@ class Loop:
         self.schedule.succeeded(number)
         self.done_well[number] = 1
         self.teller.end(number, Outcome.SUCCEEDED, outcome)
+
+    def _learn(self, number: int, peak: int | None) -> None:
+        """A task runs no more: what it had is free, and those like it may be known to take more than was thought."""
+        demands = self.budget.ended(number, peak)
+        if demands is not None:
+            self.schedule.readmit(demands)
 
     def _put(self, number: int, outcome: Ended) -> None:
         """Keep a result at hand for the tasks that need it."""
@@ -260,7 +264,14 @@ class Loop:
         """An attempt failed: there is another one, or the task is lost."""
         self.teller.begin(number, time.time())
         failure = self.teller.with_tail(number, failure)
-        delay = None if self.schedule.stopped else self.retries.grant(number, failure, time.monotonic())
+        now, delay = time.monotonic(), None
+        if not self.schedule.stopped:
+            if type(outcome) is Died and self.budget.isolates(number, failure):
+                self.schedule.isolate(number)
+                self.retries.again(number, failure, now)
+                failure, delay = replace(failure, message=f"{failure.message}; it runs once more, alone"), 0.0
+            else:
+                delay = self.retries.grant(number, failure, now)
         if delay is None:
             self._lose(number, failure, outcome)
             return
@@ -289,6 +300,9 @@ class Loop:
         self._ticked = now
         if self.timeouts:
             for number in self.timeouts.overdue(self.runner.active(), time.time()):
+                self.runner.stop(number)
+        if self.budget.look_seconds is not None:
+            for number in self.budget.overdrawn(self.runner.active()):
                 self.runner.stop(number)
         if now - self._beaten >= BEAT_SECONDS:
             self._beaten = now

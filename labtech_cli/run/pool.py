@@ -152,10 +152,11 @@ class ProcessRunner(Runner):
         for worker in self._workers.values():
             number, started = self._board.read(worker.slot)
             if number in worker.in_flight:
-                found.append((number, Active(self._graph.tasks[number], worker.slot, started, worker.pid)))
+                memory = self._board.memory(worker.slot)
+                found.append((number, Active(self._graph.tasks[number], worker.slot, started, worker.pid, memory)))
         return found
 
-    ends_tasks = parts_environment = True
+    ends_tasks = parts_environment = watches_memory = True
 
     def stop(self, number: int) -> None:
         assert self._board is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,12 @@ from labtech_cli.core.demands import Totals
 from labtech_cli.core.needs import is_device
 from labtech_cli.core.units import SIZES, to_bytes
 from labtech_cli.errors import LabError, did_you_mean
+from labtech_cli.run.gauge import resident
 from labtech_cli.run.machine import cpu_count, memory_size, visible_gpus
+
+_MOST_IMPORTS = 256 << 20  # what is more than this is data, which no other process loads
+_WORKER_BYTES = 8 << 20
+_LEAST_PART = 4  # of the memory, that tasks get whatever we take
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +35,20 @@ class Resources:
         return visible_gpus() if self.gpus is None else self.gpus
 
     def totals(self, workers: int, gpus: int = 0) -> Totals:
-        """What tasks are admitted against."""
-        return Totals(self.cpus or max(workers, cpu_count()), self.memory or memory_size(), gpus)
+        """What tasks are admitted against. Of the machine's memory, what is left when we have taken ours."""
+        cpus = self.cpus or max(workers, cpu_count())
+        return Totals(cpus, self.memory or max(self.limit() - _ours(workers), self.limit() // _LEAST_PART), gpus)
+
+    def limit(self) -> int:
+        """The bytes of memory beyond which processes are killed."""
+        return self.memory or memory_size()
+
+
+def _ours(workers: int) -> int:
+    """About what a run takes besides its tasks: this process, the one that workers come from, which imports the same,
+    and of each worker what it cannot share with that."""
+    mine = resident(os.getpid())
+    return mine + min(mine, _MOST_IMPORTS) + workers * _WORKER_BYTES
 
 
 def read_resources(options: Mapping[str, Any] | None) -> Resources:

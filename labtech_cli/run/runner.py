@@ -109,6 +109,8 @@ class Runner(ABC):
 
     parts_environment = False
     """Whether each task has an environment of its own, and so can be given GPUs and CPUs."""
+    watches_memory = False
+    """Whether `active` tells what tasks hold, so that those can be stopped that hold too much."""
     ends_tasks = False
     """Whether a task that takes too long can be ended: by `stop`, or by the runner itself (`Work.timeout`)."""
 

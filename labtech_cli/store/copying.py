@@ -18,7 +18,7 @@ from labtech_cli.store.batches import MOST, batches
 from labtech_cli.store.blobs import Blob, PartFolder, Stored, digest, file_digest, is_strong
 from labtech_cli.store.checking import Problem, damage, wrong_description
 from labtech_cli.store.owners import BEAT_SECONDS
-from labtech_cli.store.records import Record, Row
+from labtech_cli.store.records import Record, Row, Timings
 from labtech_cli.store.storage import Storage
 
 _PIECE = 1 << 20
@@ -191,9 +191,15 @@ class Copier:
         described, known = self.source.described(), {*self.target.described(), *[row.key for row in rows]}
         wanted = described if everything else nested(rows, described)
         missing = [key for key in wanted if key in described and key not in known]
-        seconds = self.source.timings().by_key if missing else {}
+        known_of = self.source.timings() if missing else Timings()
+        seconds, peaks = known_of.by_key, known_of.memory_by_key
         self.done.described = len(missing)
-        self._tell([Record(key, *described[key], seconds.get(key, 0.0), 0.0, None) for key in missing])
+        self._tell(
+            [
+                Record(key, *described[key], seconds.get(key, 0.0), 0.0, None, peak_memory=peaks.get(key))
+                for key in missing
+            ]
+        )
 
     def _tell(self, records: Sequence[Record]) -> None:
         """Tell the target of tasks whose results it does not get."""

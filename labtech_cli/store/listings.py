@@ -43,9 +43,7 @@ def _plain(found: list[Any]) -> list[Any]:
 
 def timings(database: Database) -> Timings:
     """See `Storage.timings`."""
-    by_key = f"SELECT key, duration FROM task WHERE {_DESCRIBED}"
-    by_type = f"SELECT type, avg(duration) FROM task WHERE {_DESCRIBED} GROUP BY type"
-    return Timings(dict(database.select(by_key)), dict(database.select(by_type)))
+    return Timings.learn(database.select(f"SELECT key, type, duration, peak_memory FROM task WHERE {_DESCRIBED}"))
 
 
 def rows(database: Database, keys: Iterable[str] | None) -> Iterator[Row]:

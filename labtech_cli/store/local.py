@@ -134,7 +134,7 @@ class LocalStorage(Storage):
             row = (number, record.key, record.type, record.code_version, record.params, record.duration)
             stored = record.stored
             if stored is None:
-                timings.append(row)
+                timings.append((*row, record.peak_memory))
                 continue
             parts, inline = write_parts(stored.blobs, home)
             code, origin = numbers.get(record.code), numbers.get(record.origin)

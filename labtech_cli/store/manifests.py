@@ -97,7 +97,7 @@ def encode(record: Record, home: str) -> bytes:
         parts.append({"name": blob.name, "size": blob.size, "digest": blob.digest, **where})
     return _dump(
         _description(record)
-        | {"peak_memory": record.peak_memory, "format": record.stored.format, "code": record.code}
+        | {"format": record.stored.format, "code": record.code}
         | {"origin": record.origin, "signature": record.stored.signature, "parts": parts}
     )
 
@@ -108,7 +108,7 @@ def encode_task(record: Record | Row) -> bytes:
 
 
 def _description(record: Record | Row) -> dict[str, Any]:
-    names = ("key", "type", "code_version", "params", "duration", "started_at")
+    names = ("key", "type", "code_version", "params", "duration", "started_at", "peak_memory")
     return {"schema": SCHEMA} | {name: getattr(record, name) for name in names}
 
 

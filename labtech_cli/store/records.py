@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
 
 from labtech_cli.store.blobs import Stored
+
+_LEAST_MEMORY, _MOST_MEMORY = 1 << 20, 1 << 50  # bytes: less is nothing, more is no task's
 
 
 @dataclass(slots=True)
@@ -67,14 +70,34 @@ class TypeStats:
 
 @dataclass(slots=True)
 class Timings:
-    """How long tasks took before: by key, else by type."""
+    """How long tasks took before, by key, else by type; and the most memory they took."""
 
     by_key: dict[str, float] = field(default_factory=dict)
     by_type: dict[str, float] = field(default_factory=dict)
+    memory_by_key: dict[str, int] = field(default_factory=dict)
+    """Bytes, of tasks that took any to speak of."""
+    memory_by_type: dict[str, int] = field(default_factory=dict)
+    """What the largest of a type took."""
 
     def of(self, task: Any) -> float | None:
         known = self.by_key.get(task._labtech_key)
         return known if known is not None else self.by_type.get(type(task).__labtech__.name)
+
+    @classmethod
+    def learn(cls, rows: Iterable[tuple[str, str, float, Any]]) -> Timings:
+        """From the key, type, duration and peak memory of tasks; a peak that is no number is none."""
+        found = cls()
+        sums: dict[str, tuple[int, float]] = {}
+        for key, kind, duration, peak in rows:
+            found.by_key[key] = duration
+            count, total = sums.get(kind, (0, 0.0))
+            sums[kind] = count + 1, total + duration
+            if type(peak) is int and _LEAST_MEMORY <= peak < _MOST_MEMORY:
+                found.memory_by_key[key] = peak
+                if peak > found.memory_by_type.get(kind, 0):
+                    found.memory_by_type[kind] = peak
+        found.by_type = {kind: total / count for kind, (count, total) in sums.items()}
+        return found
 
 
 UNREADABLE_FORMAT = "unreadable"

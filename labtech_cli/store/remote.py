@@ -154,13 +154,8 @@ class FsspecStorage(Storage):
 
     @told
     def timings(self) -> Timings:
-        by_key: dict[str, float] = {}
-        sums: dict[str, tuple[int, float]] = {}
-        for key, row in self._described().items():
-            by_key[key] = row.duration
-            count, total = sums.get(row.type, (0, 0.0))
-            sums[row.type] = count + 1, total + row.duration
-        return Timings(by_key, {kind: total / count for kind, (count, total) in sums.items()})
+        rows = self._described().items()
+        return Timings.learn((key, row.type, row.duration, row.peak_memory) for key, row in rows)
 
     @told
     def load(self, keys: Sequence[str]) -> dict[str, Stored]:

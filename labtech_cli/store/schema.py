@@ -49,12 +49,15 @@ INSERT = (
     "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 INSERT_TIMING = (
-    f"INSERT INTO task ({_COLUMNS}) VALUES (?,?,?,?,?,?) ON CONFLICT (key) DO UPDATE SET duration = excluded.duration"
+    f"INSERT INTO task ({_COLUMNS}, peak_memory) VALUES (?,?,?,?,?,?,?) "
+    "ON CONFLICT (key) DO UPDATE SET duration = excluded.duration, "
+    "peak_memory = coalesce(excluded.peak_memory, peak_memory)"
 )
 CLEAR = (
     "UPDATE task SET format = NULL, started_at = NULL, size = NULL, parts = NULL, "
-    "peak_memory = NULL, code = NULL, origin = NULL, signature = NULL"
+    "code = NULL, origin = NULL, signature = NULL"
 )
+"""How long it took, and how much memory, stays known."""
 
 
 def statements(script: str) -> Iterator[str]:

@@ -26,6 +26,20 @@ class Fit:
     def run(self) -> None: ...
 
 
+@task(cpus=0.5)
+class Half:
+    seed: int
+
+    def run(self) -> None: ...
+
+
+@task(cpus=1.5)
+class Most:
+    seed: int
+
+    def run(self) -> None: ...
+
+
 @task
 class Sized:
     gigabytes: int
@@ -91,11 +105,13 @@ def test_what_runs_never_exceeds_what_there_is_and_nothing_that_fits_waits(graph
     running: list[int] = []
     seen: dict[type, int] = {}
 
+    def memory(number: int) -> int:
+        item = graph.tasks[number]
+        return said.get(number, Needs()).memory or by_key.get(item._labtech_key) or seen.get(type(item), 0)
+
     def takes(number: int) -> tuple[float, float, float]:
         own = said.get(number, Needs())
-        memory = own.memory or by_key.get(graph.tasks[number]._labtech_key) or seen.get(type(graph.tasks[number]), 0)
-        cpus = own.cpus or 1
-        return min(cpus, totals.cpus), min(memory, totals.memory), own.gpus or 0
+        return min(own.cpus or 1, totals.cpus), min(memory(number), totals.memory), own.gpus or 0
 
     def fits(number: int) -> bool:
         return all(
@@ -111,7 +127,7 @@ def test_what_runs_never_exceeds_what_there_is_and_nothing_that_fits_waits(graph
         ready = [n for n in left if n not in running and not left.intersection(graph.deps[n])]
         if len(running) < workers:
             waiting = [number for number in ready if fits(number)]
-            alone = [n for n in (*running, *waiting) if by_key.get(graph.tasks[n]._labtech_key, 0) > totals.memory]
+            alone = [number for number in (*running, *waiting) if memory(number) > totals.memory]
             assert not waiting or alone, "a task waits though there is room"
         number = running.pop(data.draw(st.integers(0, len(running) - 1)))
         peak = data.draw(st.integers(1, 1200))
@@ -137,6 +153,8 @@ def test_cpus_bind_where_the_largest_demands_do_not_fit_together() -> None:
     tasks = [Fit(value) for value in range(8)]
     assert together(admission(tasks).demands(), tasks) == 2
     assert together(admission(tasks, cpus=6).demands(), tasks) == 3
+    mixed = [Half(1), Most(1), Leaf(1)]
+    assert together(admission(mixed, workers=2, cpus=2).demands(), mixed) == 2, "0.5 and 1.5, then 1"
 
 
 def test_memory_binds_by_what_each_task_says() -> None:

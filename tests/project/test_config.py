@@ -59,6 +59,7 @@ def test_without_a_file_the_defaults_hold(load: Load, tmp_path: Path) -> None:
         ("lab.retries", 0, "default"),
         ("lab.retry_delay", "1s", "default"),
         ("lab.timeout", None, "default"),
+        ("lab.keep_runs", 1000, "default"),
         ("lab.on_code_change", "warn", "default"),
         ("resources.cpus", None, "default"),
         ("resources.memory", None, "default"),

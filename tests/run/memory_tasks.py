@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from resource_tasks import together
 from sample_tasks import note
 
 from labtech_cli import task
@@ -95,3 +96,42 @@ class Exhausts:
         time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGKILL)
         return len(data)
+
+
+@task
+class Crowd:
+    """Takes memory for a moment; how many of its kind do so at the same time."""
+
+    value: int
+    folder: str
+    megabytes: int = 100
+
+    def run(self) -> int:
+        data = fill(self.megabytes)
+        many = together(self.folder, f"{self.value}")
+        return many if data else 0
+
+
+@task(cache=None, memory="100MB")
+class Cheats:
+    """Takes more than it declared, itself or in a process that it starts, and would do so for long."""
+
+    how: str
+
+    def run(self) -> int:
+        if self.how == "child":
+            code = f"import time; data = bytearray(b'1') * {200 * MB}; time.sleep(60)"
+            subprocess.run([sys.executable, "-S", "-c", code], check=True)
+        data = fill(200)
+        time.sleep(60)
+        return len(data)
+
+
+@task(cache=None, memory="100MB")
+class Honest:
+    value: int
+
+    def run(self) -> int:
+        data = fill(50)
+        time.sleep(0.3)
+        return len(data) // MB

@@ -14,7 +14,8 @@ from sample_tasks import After, Fails, Number
 from labtech_cli.core.events import Active, Event, Outcome, RunStarted, TaskFinished, TaskOutput, TaskStarted, Warned
 from labtech_cli.errors import RunnerError, StorageError
 from labtech_cli.lab import Lab
-from labtech_cli.run.loop import Rules, describe_death
+from labtech_cli.run.deaths import describe_death
+from labtech_cli.run.loop import Rules
 from labtech_cli.run.runner import Died, Output, Report, Returned, Runner, RunnerBackend, Setting, Work
 from labtech_cli.run.worker import Outcome as Ended
 from labtech_cli.store import formats

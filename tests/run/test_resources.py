@@ -21,7 +21,10 @@ def test_what_is_said_is_read() -> None:
 
 def test_by_default_it_is_what_the_machine_has() -> None:
     totals = Resources().totals(workers=1)
-    assert totals.cpus == cpu_count() and 0 < totals.memory <= psutil.virtual_memory().total
+    assert totals.cpus == cpu_count() and Resources().limit() <= psutil.virtual_memory().total
+    ours = Resources().limit() - totals.memory
+    assert psutil.Process().memory_info().rss / 4 < ours < 2 * psutil.Process().memory_info().rss + 600 * 2**20
+    assert Resources(memory=7).totals(1).memory == Resources(memory=7).limit() == 7, "what is said is for tasks alone"
     assert Resources().totals(workers=1000).cpus == 1000, "more workers than CPUs were asked for"
 
 

@@ -95,6 +95,18 @@ def test_removed_results_leave_their_description_and_timing(keeping: Storage) ->
     assert keeping.timings().by_type == {"m.T": 4.0}
 
 
+def test_the_memory_of_tasks_is_known_by_key_and_type_also_when_their_results_are_gone(keeping: Storage) -> None:
+    records = [record(keeping, one, b"data") for one in (A, B)] + [record(keeping, C), record(keeping, K, b"data")]
+    for one, peak in zip(records, (3 << 20, 5 << 20, 4 << 20, None), strict=True):
+        one.peak_memory = peak
+    keeping.commit(records)
+    for _ in range(2):
+        timings = keeping.timings()
+        assert timings.memory_by_key == {A: 3 << 20, B: 5 << 20, C: 4 << 20}
+        assert timings.memory_by_type == {"m.T": 5 << 20}
+        keeping.remove([A, B, K])
+
+
 def test_a_rerun_replaces_the_result_and_its_files(keeping: Storage) -> None:
     for data in (LARGE, LARGE + b"x"):
         keeping.commit([record(keeping, K, b"small", data)])
