@@ -263,7 +263,7 @@ def test_a_disk_that_is_full_for_the_history_costs_one_warning(lab: Cli) -> None
     assert done.stderr.count("warning: the history of this run cannot be written in ") == 1
     (run,) = lab("runs", "ls", "--json").check().document()["runs"]
     assert (run["status"], run["counts"]["succeeded"]) == ("succeeded", 20)
-    assert lab("runs", "logs", "--tail", "1").check().out
+    lab("runs", "logs", "--tail", "1").check()  # as much as was written before, which may be nothing
 
 
 def test_only_so_many_are_kept(lab: Cli) -> None:

@@ -37,7 +37,7 @@ KINDS = {"raises": "ValueError", "hangs": "TaskTimeout", "kills": "TaskDied", "h
 
 def fates(many: int, seed: int) -> list[str]:
     """What becomes of each task, mixed."""
-    each = {"raises": many // 20, "hangs": many // 50, "kills": many // 50, "hoards": 0}
+    each = {"raises": many // 20, "hangs": many // 50, "kills": many // 50, "hoards": max(1, many // 100)}
     found = [fate for fate, count in each.items() for _ in range(count)]
     found += ["fine"] * (many - len(found))
     random.Random(seed).shuffle(found)
@@ -75,6 +75,7 @@ def soak(folder: Path, many: int, runner: str, seed: int) -> str:
     tasks = [Soaked(number, fate, str(busy)) for number, fate in enumerate(fates(many, seed))]
     lab = Lab(
         storage=folder / "storage", runner_backend=runner, max_workers=2,
+        resources={"memory": "2GB", "enforce_memory": True},
     )  # fmt: skip
     lab.modules = [place_of(soak_tasks)]
     me = psutil.Process()
