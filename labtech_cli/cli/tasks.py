@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -80,6 +81,12 @@ def describe_type(cls: Any) -> dict[str, Any]:
         "cache": None if kind.keeps_nothing else repr(kind.cache),
         "max_parallel": kind.max_parallel,
         "mlflow_run": kind.mlflow_run,
+        "cpus": kind.needs.cpus,
+        "memory_bytes": kind.needs.memory,
+        "gpus": kind.needs.gpus,
+        "retries": kind.needs.retries,
+        "timeout_seconds": kind.needs.timeout,
+        "computes_needs": kind.computes_needs,
         "about": (inspect.cleandoc(cls.__dict__.get("__doc__") or "").splitlines() or [""])[0],
     }
 
@@ -97,5 +104,21 @@ def _type_row(row: dict[str, Any]) -> dict[str, Any]:
         "cache": row["cache"] or "none",
         "max_parallel": row["max_parallel"],
         "mlflow": "yes" if row["mlflow_run"] else None,
+        "needs": _needs(row) or None,
         "about": about or None,
     }
+
+
+def _needs(row: dict[str, Any]) -> str:
+    """What one task needs, in a few words: `2 cpus, 4.0 GB, 1 gpu, 2 retries, timeout 2 h`."""
+    from labtech_cli.report.words import count, duration, size
+
+    shown: dict[str, Callable[[Any], str]] = {
+        "cpus": lambda many: f"{many:g} cpu{'s' * (many != 1)}",
+        "memory_bytes": size,
+        "gpus": lambda many: count(many, "gpu"),
+        "retries": lambda many: count(many, "retry", "retries"),
+        "timeout_seconds": lambda seconds: f"timeout {duration(seconds)}",
+    }
+    parts = [words(row[name]) for name, words in shown.items() if row[name] is not None]
+    return ", ".join([*parts, *(["by resources()"] if row["computes_needs"] else [])])

@@ -7,7 +7,7 @@ tasks which take little of everything are handed out as if there were no limits.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import nlargest
 from typing import Any, NamedTuple
 
@@ -46,7 +46,7 @@ class Past(NamedTuple):
 
 def declared(graph: Graph, runs: Sequence[int] | bytearray) -> dict[int, Needs]:
     """What the tasks that run say they need, by number; those that say nothing are left out."""
-    kinds = {type(task) for task in graph.tasks}
+    kinds: set[Any] = set(map(type, graph.tasks))
     talkative = {kind for kind in kinds if kind.__labtech__.computes_needs or kind.__labtech__.needs != NOTHING}
     if not talkative:
         return {}
@@ -84,14 +84,14 @@ class Admission:
         """Raise `LabError` for a task that can never run."""
         for number, needs in self._needs.items():
             if needs.memory is not None and needs.memory > self._totals.memory:
-                raise self._too_much(number, "memory", size(needs.memory), size(self._totals.memory))
+                raise self._too_much(number, "memory", "is not enough memory", needs.memory, size)
             if needs.gpus is not None and needs.gpus > self._totals.gpus:
-                raise self._too_much(number, "gpus", str(needs.gpus), str(self._totals.gpus))
+                raise self._too_much(number, "gpus", "are not enough GPUs", needs.gpus, str)
 
-    def _too_much(self, number: int, key: str, wanted: str, there: str) -> LabError:
-        what = " of memory" if key == "memory" else " GPUs" if wanted != "1" else " GPU"
+    def _too_much(self, number: int, key: str, what: str, wanted: int, shown: Callable[[int], str]) -> LabError:
+        task, there = render(self._graph.tasks[number], 100), getattr(self._totals, key)
         return LabError(
-            f"{render(self._graph.tasks[number], 100)} needs {wanted}{what}, and this run has {there}",
+            f"there {what} for {task}: it needs {shown(wanted)}, and this run has {shown(there)}",
             hint=f"let the task need less, or say what there is: {key} under [resources]",
         )
 
@@ -131,7 +131,7 @@ class Admission:
         return Demands(groups, list(vectors), totals, frozenset(alone))
 
     def _kinds(self) -> Iterable[Any]:
-        return dict.fromkeys(type(task) for task in self._graph.tasks)
+        return dict.fromkeys(map(type, self._graph.tasks))
 
     def _dimensions(self) -> dict[int, dict[int, int]]:
         """The amounts by number, for each dimension that can bind."""

@@ -32,10 +32,13 @@ class Budget:
         devices = resources.devices() if any(said.gpus for said in needs.values()) else ()
         self._totals = resources.totals(workers, len(devices))
         self._admission = Admission(graph, runs, self._totals, workers, needs, past)
-        self._watched = self._admission.watched
+        self.watched = self._admission.watched
+        """A task that took less tells nothing."""
         self._shares = Shares(needs, devices)
         self._limits = MemoryLimits(needs if resources.enforce_memory else {})
         self._deaths = Deaths(resources.limit())
+        self.plain = not self._shares and not self._limits
+        """Whether tasks are given nothing, so that nobody need be asked."""
         self._alone: set[int] = set()  # those that died of memory, and run once more while nothing else does
 
     def demands(self) -> Demands:
@@ -66,21 +69,18 @@ class Budget:
 
     def give(self, number: int) -> Share | None:
         """What a task that starts is given."""
-        return self._shares.give(number) if self._shares else None
+        return self._shares.give(number)
 
     def back(self, numbers: Iterable[int]) -> None:
         """These tasks do not run any more, or not yet."""
-        if self._shares:
-            for number in numbers:
-                self._shares.back(number)
+        for number in numbers:
+            self._shares.back(number)
 
     def ended(self, number: int, peak: int | None) -> Demands | None:
         """A task has run, and took so much memory. New demands, where those like it are now admitted with more."""
-        if self._shares:
-            self._shares.back(number)
-        if self._limits:
-            self._limits.ended(number)  # it was quicker than the signal that was to stop it
-        if peak is not None and peak > self._watched and self._admission.saw(number, peak):
+        self._shares.back(number)
+        self._limits.ended(number)  # it was quicker than the signal that was to stop it
+        if peak is not None and peak > self.watched and self._admission.saw(number, peak):
             return self._admission.demands()
         return None
 

@@ -182,7 +182,8 @@ class Loop:
         return True
 
     def _submit(self, number: int, inputs: dict[int, Input], after: tuple[int, ...] = ()) -> None:
-        share, timeout = self.budget.give(number), self.timeouts.of(number)
+        share = None if self.budget.plain else self.budget.give(number)
+        timeout = self.timeouts.of(number)
         self.runner.submit(Work(number, self.retries.attempt(number), inputs, after, share, timeout))
 
     def _follow(self, claim: Claiming) -> None:
@@ -231,7 +232,8 @@ class Loop:
     def _advance(self, outcome: Ended) -> None:
         number = outcome.number
         self.teller.begin(number, outcome.started_at)
-        self._learn(number, outcome.peak_memory)
+        if not self.budget.plain or (outcome.peak_memory or 0) > self.budget.watched:
+            self._learn(number, outcome.peak_memory)
         if self.timeouts:
             self.timeouts.ended(number)  # it was quicker than the signal that was to stop it
         if outcome.failure is not None:

@@ -59,7 +59,8 @@ class Shares:
 
     def back(self, number: int) -> None:
         """A task does not run any more, however it ended; nothing happens where it had nothing."""
-        self._free = sorted([*self._free, *self._taken.pop(number, ())], key=self._order.__getitem__)
+        if number in self._taken:
+            self._free = sorted([*self._free, *self._taken.pop(number)], key=self._order.__getitem__)
 
 
 class Surroundings:

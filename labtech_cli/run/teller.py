@@ -121,7 +121,7 @@ class Teller:
                 task,
                 outcome,
                 tried,
-                ended.duration if isinstance(ended, Ended) else lasted,
+                ended.duration if type(ended) is Ended else lasted,
                 ended.peak_memory if ended else None,
                 failure,
                 because,

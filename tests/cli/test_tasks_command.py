@@ -25,6 +25,39 @@ def test_task_types_and_targets_are_listed(lab: Cli) -> None:
     assert "written on import" in table.err
 
 
+NEEDY = """
+import labtech_cli as labtech
+
+@labtech.task(cpus=1.5, memory="4GB", gpus=1, retries=1, timeout="2h")
+class Train:
+    run = print
+
+@labtech.task
+class Sized:
+    size: int
+    def resources(self):
+        return {"memory": self.size}
+    run = print
+"""
+
+
+def test_what_types_need_is_shown(lab: Cli) -> None:
+    lab.write("needy.py", NEEDY)
+    train, sized = lab("tasks", "needy.py", "--json").check().document()["types"]
+    names = ("cpus", "memory_bytes", "gpus", "retries", "timeout_seconds", "computes_needs")
+    assert [train[name] for name in names] == [1.5, 4_000_000_000, 1, 1, 7200.0, False]
+    assert [sized[name] for name in names] == [None, None, None, None, None, True]
+    table = lab("tasks", "needy.py", env={"COLUMNS": "200"}).check()
+    assert "1.5 cpus, 4.0 GB, 1 gpu, 1 retry, timeout 2 h" in table.out and "by resources()" in table.out
+
+
+def test_what_can_never_run_is_told_before_anything_runs(lab: Cli) -> None:
+    lab.write("needy.py", NEEDY)
+    said = lab("run", "needy.py:Sized", "-p", "size=9", "-s", "resources.memory=5B").error()
+    assert "there is not enough memory for Sized(size=9): it needs 9 B, and this run has 5 B; let the task" in said
+    lab("run", "needy.py:Sized", "-p", "size=5", "-s", "resources.memory=5B").check()
+
+
 def test_a_target_is_no_module(lab: Cli) -> None:
     assert lab("tasks", "experiments.py:total").error().endswith("write: labtech tasks experiments.py")
     assert "did you mean 'experiments.py'?" in lab("tasks", "experiment.py").error()

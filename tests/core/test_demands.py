@@ -202,11 +202,12 @@ def test_a_task_that_wants_more_cpus_than_there_are_takes_them_all() -> None:
 @pytest.mark.parametrize(
     ("tasks", "words"),
     [
-        ([Sized(17)], "Sized(gigabytes=17) needs 17 GB of memory, and this run has 16 GB; let the task need less, or"),
         (
-            [Train(3)],
-            "Train(seed=3) needs 1 GPU, and this run has 0; let the task need less, or say what there is: gpus",
+            [Sized(17)],
+            "there is not enough memory for Sized(gigabytes=17): it needs 17 GB, and this run has 16 GB; let the task "
+            "need less, or say what there is: memory under [resources]",
         ),
+        ([Train(3)], "there are not enough GPUs for Train(seed=3): it needs 1, and this run has 0; let the task"),
     ],
 )
 def test_a_task_that_can_never_run_is_an_error(tasks: list[Any], words: str) -> None:

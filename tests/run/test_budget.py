@@ -127,8 +127,8 @@ def test_a_task_that_wants_more_cpus_than_there_are_runs_alone_and_that_is_told_
 def test_what_can_never_run_is_an_error_before_anything_is_done(tmp_path: Path) -> None:
     lab = lab_with(tmp_path, "fork", memory="2GB", gpus=[])
     for task, words in (
-        (Heavy(1, 3, ""), "needs 3.0 GB of memory, and this run has 2.0 GB"),
-        (OnTwo(1), "needs 2 GPUs"),
+        (Heavy(1, 3, ""), "it needs 3.0 GB, and this run has 2.0 GB"),
+        (OnTwo(1), "there are not enough GPUs for OnTwo(value=1)"),
     ):
         with pytest.raises(LabError) as caught:
             lab.execute(lab.prepare([Looks(1), task]))
