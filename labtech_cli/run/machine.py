@@ -25,13 +25,22 @@ def cpu_count() -> int:
 
 def memory_size() -> int:
     """The bytes this process and all it starts may use: what the machine has, or the smallest limit above it."""
-    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    found = _physical()
     for folder in cgroups("memory"):
         for name in ("memory.max", "memory.high", "memory.limit_in_bytes"):
             limit = _number(folder / name)
             if limit:
                 found = min(found, limit)
     return found
+
+
+def _physical() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):  # a system that does not say
+        import psutil
+
+        return int(psutil.virtual_memory().total)
 
 
 def memory_kills() -> int:
