@@ -88,9 +88,15 @@ class Terminal:
         left = [line for line in self.everything if any(mark in line for mark in BAR) or line.startswith("total ")]
         return not left and not self.screen.cursor.hidden and pyte.modes.DECAWM in self.screen.mode
 
-    def _read(self) -> bool:
+    def press_until_it_ends(self, key: str) -> None:
+        """Press Ctrl and a key again and again; those that come too quickly count as one."""
+        self.child.sendcontrol(key)
+        while self._read(0.2):
+            self.child.sendcontrol(key)
+
+    def _read(self, seconds: float = 5.0) -> bool:
         try:
-            data = self.child.read_nonblocking(65_536, timeout=5)
+            data = self.child.read_nonblocking(65_536, timeout=seconds)
         except pexpect.EOF:
             return False
         except pexpect.TIMEOUT:

@@ -121,13 +121,10 @@ def test_however_a_run_is_stopped_the_terminal_is_given_back(show: Show, status:
 
 
 @pytest.mark.parametrize("runner", ["process", "thread", "serial"])
-def test_a_third_ctrl_c_that_leaves_gives_the_cursor_back(show: Show, runner: str) -> None:
+def test_ctrl_c_again_and_again_gives_the_cursor_back(show: Show, runner: str) -> None:
     with show("slow", "--runner", runner) as terminal:
         terminal.until(lambda: terminal.bars and any("Fit(seed=" in line for line in terminal.lines))
-        terminal.child.sendintr()
-        terminal.until(lambda: any("again to stop them" in line for line in terminal.everything))
-        for _ in range(2):  # they may count as one, which stops it as well
-            terminal.child.sendintr()
+        terminal.press_until_it_ends("c")
         assert terminal.finish() == 130
         assert not terminal.screen.cursor.hidden
 
