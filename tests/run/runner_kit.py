@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import sample_tasks
 
 from labtech_cli.core.events import Event, Outcome, TaskFinished, TaskOutput
@@ -55,3 +57,13 @@ def execute(lab: Lab, tasks: Sequence[Any], *, keep_going: bool = True) -> tuple
     """Run tasks; how it ended, and what was told on the way."""
     log = Log()
     return lab.execute(lab.prepare(tasks), [log], rules=Rules(keep_going)), log
+
+
+def descendants() -> set[int]:
+    """The processes below this one that live, but those that watch over shared memory."""
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it ended meanwhile
+            if child.status() != psutil.STATUS_ZOMBIE and "resource_tracker" not in " ".join(child.cmdline()):
+                found.add(child.pid)
+    return found

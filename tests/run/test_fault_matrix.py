@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import fault_tasks
-import psutil
 import pytest
 from fault_tasks import FAULTS, MOMENTS, SHORT_OF_DEATH, AtExit, Faulty, Fine, Reads
-from runner_kit import ALL, PROCESS, Log
+from runner_kit import ALL, PROCESS, Log, descendants
 from sample_tasks import wait_until
 
 from labtech_cli.core.events import Outcome, TaskRetried
@@ -53,6 +52,7 @@ def test_a_fault_fails_its_task_alone_and_names_the_cause(tmp_path: Path, runner
     faulty = [Faulty(fault, moment) for fault in faults]
     readers = [Reads(task) for task in faulty]
     fine = [Fine(number) for number in range(40)]
+    before = descendants()
     result, log = run(tmp_path, runner, [*readers, *fine])
     outcomes = log.outcomes()
     assert {outcomes[task] for task in fine} == {Outcome.SUCCEEDED}
@@ -72,7 +72,7 @@ def test_a_fault_fails_its_task_alone_and_names_the_cause(tmp_path: Path, runner
     assert result.exit_code == 1
     again, _ = run(tmp_path, runner, fine)
     assert again.counts["loaded"] == len(fine) and again.exit_code == 0
-    assert nothing_is_left()
+    wait_until(lambda: not descendants() - before, 10)
 
 
 @pytest.mark.parametrize("runner", PROCESS)
@@ -88,20 +88,7 @@ def test_every_attempt_of_a_fault_is_told(tmp_path: Path, runner: str) -> None:
 @pytest.mark.parametrize("runner", PROCESS)
 @pytest.mark.parametrize("how", ["exits_badly", "hangs"])
 def test_what_fails_at_the_exit_of_a_worker_harms_no_result(tmp_path: Path, runner: str, how: str) -> None:
+    before = descendants()
     result, _ = run(tmp_path, runner, [AtExit(how), Fine(1), Fine(2)])
     assert result.counts["succeeded"] == 3 and result.exit_code == 0
-    assert nothing_is_left()
-
-
-def nothing_is_left() -> bool:
-    """Wait until this process has no children any more, but those of the machinery of tests."""
-
-    def left() -> list[psutil.Process]:
-        return [
-            child
-            for child in psutil.Process().children(recursive=True)
-            if child.status() != psutil.STATUS_ZOMBIE and "resource_tracker" not in " ".join(child.cmdline())
-        ]
-
-    wait_until(lambda: not left(), 10)
-    return True
+    wait_until(lambda: not descendants() - before, 10)

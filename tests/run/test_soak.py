@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 import soak_tasks
-from runner_kit import Log
+from runner_kit import Log, descendants
 from sample_tasks import wait_until
 from soak_tasks import Soaked
 
@@ -79,7 +79,7 @@ def soak(folder: Path, many: int, runner: str, seed: int) -> str:
     )  # fmt: skip
     lab.modules = [place_of(soak_tasks)]
     me = psutil.Process()
-    descriptors, size = me.num_fds(), me.memory_info().rss
+    descriptors, size, before = me.num_fds(), me.memory_info().rss, descendants()
     log, killer, began = Log(), Killer(busy, seed), time.monotonic()
     killer.start()
     try:
@@ -105,7 +105,7 @@ def soak(folder: Path, many: int, runner: str, seed: int) -> str:
     left = me.num_fds() - descriptors
     assert left <= 0, f"{left} descriptors are left open"
     assert grown < 50_000, f"{grown:.0f} bytes a task"
-    wait_until(lambda: not [child for child in me.children(recursive=True) if child.status() != "zombie"], 10)
+    wait_until(lambda: not descendants() - before, 10)
     retried = Counter(event.error.kind for event in log.of(TaskRetried))
     return (
         f"{runner}: {many} tasks in {time.monotonic() - began:.0f} s, {killer.kills} kills at random, "
