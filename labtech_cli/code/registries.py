@@ -7,6 +7,7 @@ for in the modules of the project that are loaded; their texts tell which of the
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from labtech_cli.code.modules import Key
@@ -111,7 +112,8 @@ class Registries:
         for table in modules.tables():
             if table.place.owner is Owner.PROJECT:
                 self._texts[table.name] = table.text
-        found = sorted(module for module, text in self._texts.items() if any(name in text for name in names))
+        word = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(names)))})\b")
+        found = sorted(module for module, text in self._texts.items() if word.search(text))
         return [modules.table(module) for module in found]
 
     def _effects(self, table: Table) -> list[tuple[Key, str, Key]]:
