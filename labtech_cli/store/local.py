@@ -218,6 +218,7 @@ class LocalStorage(Storage):
     def set_aside(self, key: str) -> None:
         stored = self.load([key]).get(key)
         if stored is None:
+            rewrites.drop_unreadable(self._database, key)
             return
         name = key if _PLAIN.fullmatch(key) else digest(key.encode("utf-8", "surrogatepass"))  # it names a folder
         folder = self.path / "damaged" / f"{name}.{uuid.uuid4().hex[:8]}"

@@ -1,4 +1,4 @@
-"""Results of a local storage that get other identities, all in one transaction, with the way back kept beside."""
+"""Rows of a local storage that get other identities, all in one transaction with the way back, or none at all."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from labtech_cli.errors import StorageError
 from labtech_cli.store.database import Database, portions
+from labtech_cli.store.listings import SOUND
 from labtech_cli.store.records import Journal, Move
 
 _SELECT = (
@@ -97,3 +98,12 @@ def _rows(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, tupl
         for row in connection.execute(f"{_SELECT} WHERE key IN {marks}", some):
             found[str(row[1])] = row
     return found
+
+
+def drop_unreadable(database: Database, key: str) -> None:
+    """Remove the rows that are listed under `key` though theirs is another, which no text can name."""
+    query = f"SELECT id, key FROM task WHERE format IS NOT NULL AND NOT ({SOUND})"
+    found = [(number,) for number, shown in database.select(query) if str(shown) == key]
+    with database.transaction() as connection:
+        for table in ("data", "task"):
+            connection.executemany(f"DELETE FROM {table} WHERE id = ?", found)
