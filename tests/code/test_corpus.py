@@ -26,7 +26,7 @@ ELSEWHERE = [edit for edit in SEMANTIC if not edit.tasks]
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(modules, "parse", functools.lru_cache(maxsize=64)(modules.parse))  # an edit changes one file
+    monkeypatch.setattr(modules, "parse", functools.lru_cache(maxsize=4096)(modules.parse))  # an edit changes one file
     yield Bench(tmp_path, FILES)
     for name in [name for name in sys.modules if name.partition(".")[0] in MODULES]:
         del sys.modules[name]
