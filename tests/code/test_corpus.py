@@ -27,6 +27,10 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(modules, "parse", functools.lru_cache(maxsize=4096)(modules.parse))  # an edit changes one file
+    tests = str(Path(__file__).parents[1])
+    for name, module in list(sys.modules.items()):  # no part of that project: it is read faster without
+        if str(getattr(module, "__file__", None)).startswith(tests):
+            monkeypatch.delitem(sys.modules, name)
     yield Bench(tmp_path, FILES)
     for name in [name for name in sys.modules if name.partition(".")[0] in MODULES]:
         del sys.modules[name]
