@@ -104,6 +104,8 @@ def drop_unreadable(database: Database, key: str) -> None:
     """Remove the rows that are listed under `key` though theirs is another, which no text can name."""
     query = f"SELECT id, key FROM task WHERE format IS NOT NULL AND NOT ({SOUND})"
     found = [(number,) for number, shown in database.select(query) if str(shown) == key]
+    if not found:
+        return
     with database.transaction() as connection:
         for table in ("data", "task"):
             connection.executemany(f"DELETE FROM {table} WHERE id = ?", found)
