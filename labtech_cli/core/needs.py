@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from labtech_cli.core.present import render
 from labtech_cli.core.units import DURATIONS, SIZES, to_bytes, to_seconds
-from labtech_cli.errors import TaskError, did_you_mean
+from labtech_cli.errors import LabtechError, TaskError, did_you_mean
 
 METHOD = "resources"
 """The optional method of a task type whose dict says what one task needs: `{"cpus": self.jobs}`."""
@@ -61,15 +61,17 @@ def _cpus(where: str, value: Any) -> float:
     return value
 
 
-def _memory(where: str, value: Any) -> int:
+def read_size(where: str, value: Any, *, example: str = "4GB", error: type[LabtechError] = TaskError) -> int:
+    """A size in bytes: a whole number above 0, or a text such as `4GB`. Raises `error`."""
+    found = value
     if isinstance(value, str):
         try:
-            value = to_bytes(value)
+            found = to_bytes(value)
         except ValueError:
-            raise TaskError(f"{where}: memory {value!r} is not a size", hint=SIZES) from None
-    if type(value) is not int or value < 1:
-        raise TaskError(f"{where}: memory must be a size such as '4GB' or a number of bytes, not {value!r}")
-    return value
+            raise error(f"{where}: memory {value!r} is not a size", hint=SIZES) from None
+    if type(found) is not int or found < 1:
+        raise error(f"{where}: memory must be a size such as '{example}' or a number of bytes, not {value!r}")
+    return found
 
 
 def _whole(name: str) -> Any:
@@ -103,7 +105,7 @@ def is_device(value: Any) -> bool:
 
 _READ = {
     "cpus": _cpus,
-    "memory": _memory,
+    "memory": read_size,
     "gpus": _whole("gpus"),
     "retries": _whole("retries"),
     "timeout": lambda where, value: read_seconds(where, "timeout", value),

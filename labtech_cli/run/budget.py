@@ -54,7 +54,6 @@ class Budget:
             yield f"{task}{others} ask for more CPUs than the {self._totals.cpus} there are: each runs alone"
         if self._shares.devices and not runner.parts_environment:
             yield f"the runner {name!r} cannot give tasks GPUs of their own: each sees all of them"
-
         if self._limits and not runner.watches_memory:
             yield f"the runner {name!r} cannot end tasks for their memory: enforce_memory does not hold"
 

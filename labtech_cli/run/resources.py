@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labtech_cli.core.demands import Totals
-from labtech_cli.core.needs import is_device
-from labtech_cli.core.units import SIZES, to_bytes
+from labtech_cli.core.needs import is_device, read_size
 from labtech_cli.errors import LabError, did_you_mean
 from labtech_cli.run.gauge import resident
 from labtech_cli.run.machine import cpu_count, memory_size, visible_gpus
@@ -69,15 +68,7 @@ def _cpus(value: Any) -> int:
 
 
 def _memory(value: Any) -> int:
-    found = value
-    if isinstance(value, str):
-        try:
-            found = to_bytes(value)
-        except ValueError:
-            raise LabError(f"resources: memory {value!r} is not a size", hint=SIZES) from None
-    if type(found) is not int or found < 1:
-        raise LabError(f"resources: memory must be a size such as '16GB' or a number of bytes, not {value!r}")
-    return found
+    return read_size("resources", value, example="16GB", error=LabError)
 
 
 def _gpus(value: Any) -> tuple[str, ...]:

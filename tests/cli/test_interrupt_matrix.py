@@ -52,7 +52,6 @@ class Moments:
 
     def __init__(self, at: int, number: signal.Signals, times: int = 1) -> None:
         self.seen, self.at, self.number, self.times, self.home = 0, at, number, times, os.getpid()
-        self.events = 0
         sys.addaudithook(self._audit)
         connect = sqlite3.connect
 

@@ -87,16 +87,13 @@ def soak(folder: Path, many: int, runner: str, seed: int) -> str:
     finally:
         killer.over.set()
         killer.join()
-    for task in tasks:
-        ended = log.ended(task) if many <= 200 else None
-        if ended is not None and task.fate != "fine":
-            assert ended.attempt == RETRIES + 1, f"{task}: {ended}"
     ends = {event.task: event for event in log.of(TaskFinished)}
     assert len(ends) == len(log.of(TaskFinished)) == many
     for task in tasks:
         end = ends[task]
         assert end.outcome is (Outcome.SUCCEEDED if task.fate == "fine" else Outcome.FAILED), f"{task}: {end.error}"
         if task.fate != "fine":
+            assert end.attempt == RETRIES + 1, f"{task}: {end}"
             assert end.error.kind in (KINDS[task.fate], "TaskDied"), f"{task}: {end.error}"
     values = lab.storage.present()
     assert len(values) == sum(task.fate == "fine" for task in tasks)
