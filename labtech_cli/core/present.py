@@ -1,14 +1,15 @@
 """Tasks shown to people and programs: `repr`, short labels, JSON and flat columns.
 
-All of it is linear in the number of distinct tasks and free of recursion over dependencies. A shared
+All of it is linear in the number of distinct tasks and free of recursion over dependencies. In a `repr`, a shared
 dependency is written out again while that stays cheap; past `MOST_EXPANDED` nested tasks, one that
-was written out before is shown by its type alone.
+was written out before is shown by its type alone. In JSON, which there is a row of for each task, only the
+nearest nested tasks are written out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any
 
@@ -19,6 +20,7 @@ from labtech_cli.core.key import member_name
 MOST_EXPANDED = 1_000
 MOST_BITS = 2_000  # of whole numbers written in decimal: at most 602 digits, the least limit Python can have is 640
 NESTED_IN_JSON = 3  # levels of dependencies whose parameters are shown inline
+MOST_IN_JSON = 32  # of them: 250 us a row where each task has many (with 1,000, rows cost more than the tasks)
 
 
 def render(task: Any, limit: int | None = None) -> str:
@@ -123,28 +125,50 @@ def _dict_parts(values: Any) -> Iterator[Any]:
 def params_json(task: Any, levels: int = NESTED_IN_JSON) -> dict[str, Any]:
     """The parameters as JSON values: enum members by name, tasks as `{"type", "key", "params"}`.
 
-    Tasks nested deeper than `levels`, and shared ones past `MOST_EXPANDED`, have no `params`: their
-    key says which they are. Numbers JSON does not have are the strings "nan", "inf" and "-inf"; very
-    large ones are hexadecimal.
+    Nested tasks have their `params` to `levels`, the nearest first, `MOST_IN_JSON` of them: a row stays small
+    in a graph of any shape. Of the others their key says which they are. Numbers JSON does not have are the
+    strings "nan", "inf" and "-inf"; very large ones are hexadecimal.
     """
-    return _params_json(task, levels, _Expanded())
+    nested: list[_Nested] = []
+    shown = _params_json(task, nested)
+    _fill(nested, levels, _params_json)
+    return shown
 
 
 def value_json(value: Any, levels: int = NESTED_IN_JSON) -> Any:
     """One frozen parameter value as a JSON value (see `params_json`)."""
-    return _value_json(value, levels, _Expanded())
+    nested: list[_Nested] = []
+    shown = _value_json(value, nested)
+    _fill(nested, levels, _params_json)
+    return shown
 
 
-def _params_json(task: Any, levels: int, expanded: _Expanded) -> dict[str, Any]:
-    return {name: _value_json(getattr(task, name), levels, expanded) for name in type(task).__labtech__.parameters}
+_Nested = tuple[dict[str, Any], Any]  # what is shown of a nested task, and the task, or its parameters
 
 
-def _value_json(value: Any, levels: int, expanded: _Expanded) -> Any:
+def _fill(nested: list[_Nested], levels: int, show: Callable[[Any, list[_Nested]], Any]) -> None:
+    """Add `params` to what is shown of nested tasks, level by level, as `show` makes them."""
+    left = MOST_IN_JSON
+    for _ in range(levels):
+        below: list[_Nested] = []
+        for shown, task in nested[:left]:
+            shown["params"] = show(task, below)
+        left -= len(nested)
+        nested = below
+        if left <= 0:
+            return
+
+
+def _params_json(task: Any, nested: list[_Nested]) -> dict[str, Any]:
+    return {name: _value_json(getattr(task, name), nested) for name in type(task).__labtech__.parameters}
+
+
+def _value_json(value: Any, nested: list[_Nested]) -> Any:
     kind = type(value)
     if kind is tuple:
-        return [_value_json(item, levels, expanded) for item in value]
+        return [_value_json(item, nested) for item in value]
     if kind is frozendict:
-        return {name: _value_json(item, levels, expanded) for name, item in value.items()}
+        return {name: _value_json(item, nested) for name, item in value.items()}
     if isinstance(value, Enum):
         return member_name(value)
     if kind is int:
@@ -153,10 +177,29 @@ def _value_json(value: Any, levels: int, expanded: _Expanded) -> Any:
         return value if math.isfinite(value) else str(value)
     if "__labtech__" in kind.__dict__:
         shown = {"type": kind.__labtech__.label, "key": value._labtech_key}
-        if levels > 0 and expanded.may(value._labtech_key):
-            shown["params"] = _params_json(value, levels - 1, expanded)
+        nested.append((shown, value))
         return shown
     return value
+
+
+def params_inline(params: dict[str, Any], find: Callable[[str], dict[str, Any] | None]) -> dict[str, Any]:
+    """`params_json(task)`, made of `params_json(task, 0)` and what `find` gives as such by key."""
+
+    def copied(value: Any, nested: list[_Nested]) -> Any:
+        if type(value) is list:
+            return [copied(item, nested) for item in value]
+        if type(value) is not dict:
+            return value
+        shown = {name: copied(item, nested) for name, item in value.items()}
+        found = find(value["key"]) if type(value.get("type")) is type(value.get("key")) is str else None
+        if found is not None:
+            nested.append((shown, found))
+        return shown
+
+    nested: list[_Nested] = []
+    shown: dict[str, Any] = copied(params, nested)
+    _fill(nested, NESTED_IN_JSON, copied)
+    return shown
 
 
 def flatten(params: dict[str, Any], prefix: str = "") -> dict[str, Any]:

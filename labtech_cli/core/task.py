@@ -197,8 +197,11 @@ def attach(task: Any, scope: Scope | None) -> None:
     _set(task, "_labtech_scope", scope)
 
 
-def restore(cls: type, code_version: str | None, key: str | None, values: Iterable[Any]) -> Any:
-    """A task from its frozen parameter values; `key` saves the digest where it is known already.
+def restore(
+    cls: type, code_version: str | None, key: str | None, values: Iterable[Any], nested: list[Any] | None = None
+) -> Any:
+    """A task from its frozen parameter values; `key` saves the digest where it is known already, `nested`, the tasks
+    in the values in order, the search for them.
 
     `post_init` runs again for the other attributes it may set, but the parameters keep their values:
     they went through it when the task was made, and its identity follows from them.
@@ -216,11 +219,12 @@ def restore(cls: type, code_version: str | None, key: str | None, values: Iterab
         _seal(made, kind)
         return made
     _set(made, "_labtech_key", key)
-    found: list[Any] = []
-    for value in kept:
-        if type(value) not in keys._ATOMS:
-            keys.freeze(value, found)
-    _set_dependencies(made, found)
+    if nested is None:
+        nested = []
+        for value in kept:
+            if type(value) not in keys._ATOMS:
+                keys.freeze(value, nested)
+    _set_dependencies(made, nested)
     return made
 
 

@@ -6,7 +6,9 @@
 
 A task costs a line of some 200 bytes, made in a few microseconds, and no file. The lines are the events
 of `report.files` without what all of them share, and with a place in `output.bin` instead of text; of
-results that were loaded they have no parameters. `report.past` reads them.
+results that were loaded they have no parameters. Nested tasks are named by type and key: each is told once, in
+its own line or in one that only tells its parameters, so the file is linear in tasks and dependencies.
+`report.past` reads them.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from labtech_cli.core.events import (
     TaskOutput,
     TaskStarted,
 )
-from labtech_cli.core.present import params_json
+from labtech_cli.core.present import NESTED_IN_JSON, params_json
 from labtech_cli.report.base import Reporter
 from labtech_cli.report.files import event_json, utc
 
@@ -59,6 +61,8 @@ class HistoryWriter(Reporter):
         self._chunks: list[bytes] = []
         self._waiting = self._written = 0  # bytes of output: not written yet, and all
         self._begun: set[str] = set()  # keys of tasks whose beginning was noted
+        self._loads = False  # whether tasks may name others that do not run, and so have no line of their own
+        self._told: dict[str, int] = {}  # keys of tasks that were told, and to how many levels below them
         self._beaten = 0.0
         self._ended = True  # or not begun
 
@@ -70,6 +74,10 @@ class HistoryWriter(Reporter):
         if self._files is None:
             return
         if type(event) is TaskFinished:
+            if event.outcome is Outcome.LOADED:
+                self._loads = True
+            elif self._loads:
+                self._tell_nested(event.task)
             self._lines.append(finished_line(event))
         elif type(event) is TaskOutput:
             self._output(event)
@@ -85,6 +93,8 @@ class HistoryWriter(Reporter):
             key = item.task.cache_key
             if now - item.started > _LONG_SECONDS and key not in self._begun:
                 self._begun.add(key)
+                if self._loads:
+                    self._tell_nested(item.task)
                 self._lines.append(started_line(item))
         self._flush()
         if time.monotonic() - self._beaten > BEAT_SECONDS and self._files is not None:
@@ -102,6 +112,7 @@ class HistoryWriter(Reporter):
         self._let_go()
 
     def _begin(self, event: RunStarted) -> None:
+        self._loads = bool(event.to_load)
         self._about |= {
             "status": "running",
             "started_at": utc(event.time),
@@ -160,6 +171,23 @@ class HistoryWriter(Reporter):
                 _write(self._files[0], "".join(lines).encode("ascii"))
         except OSError as error:
             self._give_up(error)
+
+    def _tell_nested(self, task: Any) -> None:
+        """Before a task's own line: those it names that were not told yet, as results that are loaded are not."""
+        told, level = self._told, [task]
+        told[task._labtech_key] = NESTED_IN_JSON
+        for levels in reversed(range(NESTED_IN_JSON)):
+            below = []
+            for parent in level:
+                for nested in parent._labtech_deps:
+                    if told.get(nested._labtech_key, -1) < levels:
+                        if nested._labtech_key not in told:
+                            self._lines.append(nested_line(nested))
+                        told[nested._labtech_key] = levels
+                        below.append(nested)
+            if not below:
+                return
+            level = below
 
     def _tell(self, more: dict[str, Any]) -> None:
         self._about |= more
@@ -230,6 +258,12 @@ def finished_line(event: TaskFinished) -> str:
     return line + "}\n"
 
 
+def nested_line(task: Any) -> str:
+    """A task that another one names."""
+    label, names = _form(type(task))
+    return f'{{"event":"task_named","key":"{task._labtech_key}","type":{label},"params":{_params(task, names)}}}\n'
+
+
 def _form(cls: Any) -> tuple[str, list[tuple[str, str]]]:
     """What the lines of tasks of one type share: its label, and its parameters with their names in JSON."""
     found = _forms.get(cls)
@@ -240,7 +274,8 @@ def _form(cls: Any) -> tuple[str, list[tuple[str, str]]]:
 
 
 def _params(task: Any, names: list[tuple[str, str]]) -> str:
-    """The parameters as JSON; written by hand while they are plain, which is several times as fast."""
+    """The parameters as `params_json(task, 0)` has them; written by hand while they are plain, which is several
+    times as fast."""
     parts = []
     for name, shown in names:
         value = getattr(task, name)
@@ -249,6 +284,14 @@ def _params(task: Any, names: list[tuple[str, str]]) -> str:
             parts.append(f"{shown}:{value}")
         elif kind is str:
             parts.append(f"{shown}:{quoted(value)}")
+        elif "__labtech__" in kind.__dict__:
+            parts.append(f"{shown}:{_named(value)}")
+        elif kind is tuple and all(["__labtech__" in type(item).__dict__ for item in value]):
+            parts.append(f"{shown}:[{','.join(map(_named, value))}]")
         else:
-            return _dump(params_json(task))
+            return _dump(params_json(task, levels=0))
     return f"{{{','.join(parts)}}}"
+
+
+def _named(task: Any) -> str:
+    return f'{{"type":{_form(type(task))[0]},"key":"{task._labtech_key}"}}'

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from labtech_cli.core.events import Outcome
+from labtech_cli.core.present import params_inline
 from labtech_cli.report.files import utc
 from labtech_cli.report.history import ABOUT, EVENTS, OUTPUT
 
@@ -33,8 +34,8 @@ class Story:
 
     key: str
     type: str = ""
-    params: dict[str, Any] | None = None
-    """None where none were written down: of results that were loaded."""
+    named: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    """The parameters of all tasks of the run by key, nested tasks in them by type and key."""
     outcome: str | None = None
     """None while it has not ended; it never has where the run died."""
     started: float | None = None
@@ -46,6 +47,12 @@ class Story:
     because: str | None = None
     pieces: list[tuple[int, int]] = field(default_factory=list)
     """Where in the output of the run its own is: starts and sizes."""
+
+    @property
+    def params(self) -> dict[str, Any] | None:
+        """With nested tasks inline, as events tell them. None where none were written down: of loaded results."""
+        shown = self.named.get(self.key)
+        return None if shown is None else params_inline(shown, self.named.get)
 
     @property
     def written(self) -> int:
@@ -113,11 +120,16 @@ class Past:
     def stories(self) -> dict[str, Story]:
         """Its tasks by key, in the order in which something was first heard of them."""
         found: dict[str, Story] = {}
+        named: dict[str, dict[str, Any]] = {}
         for event in self.events():
             key, told = event.get("key"), _TOLD.get(event["event"])
-            if told is not None and isinstance(key, str) and _KEY.fullmatch(key):
+            if not isinstance(key, str) or not _KEY.fullmatch(key):
+                continue
+            if isinstance(event.get("params"), dict):
+                named[key] = event["params"]
+            if told is not None:
                 with suppress(KeyError, TypeError, ValueError, OverflowError):  # not as we write it
-                    told(found.get(key) or found.setdefault(key, Story(key)), event)
+                    told(found.get(key) or found.setdefault(key, Story(key, named=named)), event)
         return found
 
     def output(self, story: Story) -> Iterator[bytes]:
@@ -201,8 +213,6 @@ def _wrote(story: Story, event: dict[str, Any]) -> None:
 
 def _describe(story: Story, event: dict[str, Any]) -> None:
     story.type = str(event.get("type", ""))
-    params = event.get("params", story.params)
-    story.params = params if isinstance(params, dict) else None
 
 
 def _attempt(event: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import select
 import socket
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 from labtech_cli.core.flat import pack
@@ -79,11 +80,15 @@ class WorkerHandle:
 
     def tell(self, graph: Graph, number: int, batch: Batch) -> None:
         """Add the rows of a task, and of those it holds, that the worker does not know."""
-        index, wanted, stack = graph.index, [], [number]
+        index, known = graph.index, self.known
+        if known[number]:
+            return
+        known[number] = 1
+        wanted, stack = [number], list(graph.deps[number])
         while stack:
             place = stack.pop()
-            if not self.known[place]:
-                self.known[place] = 1
+            if not known[place]:
+                known[place] = 1
                 wanted.append(place)
                 stack.extend(graph.deps[place])
         for place in sorted(wanted):  # dependencies have the smaller numbers
@@ -94,10 +99,12 @@ class WorkerHandle:
                 kind = self.types[cls] = len(self.types)
                 batch.types.append((cls.__labtech__.name[: -len(cls.__qualname__) - 1], cls.__qualname__))
             values: Any = [getattr(item, name) for name in cls.__labtech__.parameters]
-            found: list[int] = []
+            found: Sequence[int] = ()
             if item._labtech_deps:
                 values, nested = pack(values)
-                found = [index[other._labtech_key] for other in nested]
+                found = graph.deps[place]
+                if len(nested) > len(found):  # some more than once
+                    found = [index[other._labtech_key] for other in nested]
             batch.rows.append((place, kind, item._labtech_version, item._labtech_key, values, found))
 
     def hold(self, number: int, given: Input) -> None:

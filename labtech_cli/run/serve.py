@@ -150,13 +150,13 @@ class Server:
     def _make(self, kind: int, version: str | None, key: str, values: Any, deps: Sequence[int]) -> Any:
         if isinstance(self._types[kind], tuple):
             self._types[kind] = _find_type(*self._types[kind])
+        found = [self._tasks[dep] for dep in deps]
         if deps:
-            found = [self._tasks[dep] for dep in deps]
             for dep in found:
                 if isinstance(dep, BaseException):
                     raise dep
             values = unpack(values, found)
-        return restore(self._types[kind], version, key, values)
+        return restore(self._types[kind], version, key, values, found)
 
     def _work_off(self, desk: Desk) -> None:
         self._written = min(self._written, self._capture.size())  # while nothing ran it may have been emptied

@@ -27,6 +27,8 @@ from labtech_cli.store import formats
 from labtech_cli.store.blobs import Stored, verify
 
 _MAX_TRACEBACK = 32_768
+_CONSTANTS = (int, float, str, bool, type(None), bytes, complex)  # nobody can change these: one copy serves all
+_MOST_CONSTANTS = 10_000
 _NOTHING = nullcontext()
 _OURS = __file__.rpartition("run")[0]
 in_task = False
@@ -83,6 +85,8 @@ class Desk:
     keep_values: bool = False
     """Hand results that are not kept on as they are: tasks and caller share this process."""
     verified: set[str] = field(default_factory=set)
+    constants: dict[str, Any] = field(default_factory=dict)
+    """Results by key that were loaded once and need not be again: small ones that nobody can change."""
 
 
 class Frame:
@@ -104,13 +108,20 @@ class Frame:
         return self._values[key]
 
     def _load(self, task: Any) -> Any:
-        given = self._input(task)
+        given, key, desk = self._input(task), task._labtech_key, self._desk
         if given.stored is None:
             return given.value
-        if not given.verified and task._labtech_key not in self._desk.verified:
+        if key in desk.constants:
+            return desk.constants[key]
+        if not given.verified and key not in desk.verified:
             verify(given.stored)
-            self._desk.verified.add(task._labtech_key)
-        return formats.load(task, given.stored)
+            desk.verified.add(key)
+        value = formats.load(task, given.stored)
+        if type(value) in _CONSTANTS and given.stored.inline:
+            if len(desk.constants) >= _MOST_CONSTANTS:
+                desk.constants.clear()
+            desk.constants[key] = value
+        return value
 
     def _input(self, task: Any) -> Input:
         given = self._inputs.get(task._labtech_key)

@@ -221,6 +221,9 @@ class StoredFiles:
     def __iter__(self) -> Iterator[str]:
         return iter(self._blobs)
 
+    def __contains__(self, filename: object) -> bool:
+        return filename in self._blobs
+
     def blob(self, filename: str) -> Blob:
         if filename not in self._blobs:
             raise DamagedResult(f"the stored result has no file '{filename}'")

@@ -30,7 +30,7 @@ from labtech_cli.store.records import Claim
 from labtech_cli.store.remote_index import Index
 from labtech_cli.store.remote_runs import Runs
 
-_ALL = "leases/all.json"
+_ALL, _LEAVING, JOURNAL = "leases/all.json", "leases/leaving.json", "leases/journal.json"
 _SHARED = "shared"
 _LOOK_SECONDS = 1.0  # how often is looked for others, besides at each beat
 _LEAVING_SECONDS = 2.0  # how long is waited for others that leave at the same time
@@ -116,7 +116,7 @@ class Leases:
         """Whether those who shared are gone without having taken their sign down, which is done now."""
         if self._crowded(now=True):
             return False
-        with self.only("leaving") as mine:
+        with self.only(_LEAVING) as mine:
             return mine and self._take_down()
 
     def share(self, now: bool = False) -> bool:
@@ -143,13 +143,12 @@ class Leases:
     @contextmanager
     def only(self, name: str) -> Iterator[bool]:
         """For what one process at a time may do: whether it is this one."""
-        path = f"leases/{name}.json"
-        ours, mine = self._content(), self._acquire(path) == self._runs.register().id
+        ours, mine = self._content(), self._acquire(name) == self._runs.register().id
         try:
             yield mine
         finally:
             if mine:
-                self._drop([path], ours)
+                self._drop([name], ours)
 
     # -- one task --------------------------------------------------------------------------------
 
@@ -245,20 +244,23 @@ class Leases:
     def _leave_one_by_one(self) -> None:
         """The last one to leave takes the sign down that says that it is shared.
 
-        One at a time looks and goes, so that of two that leave at once one sees that it is the last. Where that
-        takes too long, the sign stays: the next run to come takes it down.
+        One at a time looks and goes, so that of two that leave at once one sees that it is the last. Who is not
+        leaves its turn behind as that of a dead run, to be taken by the next: to give it back once we are no run any
+        more could take away that of whom it was taken by meanwhile, and two would look at once. Where all of it takes
+        too long, the sign stays: the next run to come takes it down.
         """
         until = time.monotonic() + _LEAVING_SECONDS
         while time.monotonic() < until:
-            with self.only("leaving") as mine:
-                if mine:
-                    self._take_down()
-                    self._runs.leave()
-                    return
+            if self._acquire(_LEAVING) == self._runs.register().id:
+                if self._take_down():
+                    self._drop([_LEAVING], self._content())
+                elif _LEAVING in self._taken:
+                    self._place.remove([self._taken.pop(_LEAVING)])
+                return
             time.sleep(0.01)
 
     def _take_down(self) -> bool:
-        """Whether nobody is there to share with; then the sign is gone. Only for who may, by `only("leaving")`."""
+        """Whether nobody is there to share with; then the sign is gone. Only for whose turn it is."""
         if self._runs.others():
             return False
         self._place.remove([_ALL])

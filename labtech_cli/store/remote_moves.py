@@ -22,7 +22,7 @@ from labtech_cli.errors import StorageError
 from labtech_cli.store.manifests import is_key, moved, place_of
 from labtech_cli.store.places import Place
 from labtech_cli.store.records import Journal, Move
-from labtech_cli.store.remote_leases import Leases
+from labtech_cli.store.remote_leases import JOURNAL, Leases
 from labtech_cli.store.remote_runs import Runs
 
 _KINDS = ("results", "tasks")
@@ -49,7 +49,7 @@ class Moves:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with self._leases.only("journal") as alone:
+        with self._leases.only(JOURNAL) as alone:
             if not alone:
                 raise StorageError(
                     f"storage '{self._where}': another process gives results other identities now",
@@ -92,7 +92,7 @@ class Moves:
         """Carry to its end what dead ones began."""
         if not any(self._left_undone()):
             return
-        with self._leases.only("journal") as alone:
+        with self._leases.only(JOURNAL) as alone:
             for entry in self._left_undone() if alone else ():
                 self._finish(entry)
 

@@ -12,7 +12,17 @@ from core_values import TASKS, Colour, Leaf, Level, Node, Perm, chain, ladder
 from frozendict import frozendict
 from hypothesis import given
 
-from labtech_cli.core.present import MOST_EXPANDED, flatten, json_int, params_json, render, value_json
+from labtech_cli.core.order import dependencies_first
+from labtech_cli.core.present import (
+    MOST_EXPANDED,
+    MOST_IN_JSON,
+    flatten,
+    json_int,
+    params_inline,
+    params_json,
+    render,
+    value_json,
+)
 
 
 class Bits(IntFlag):
@@ -95,7 +105,20 @@ def test_json_of_many_shared_tasks_stays_small() -> None:
     layer: list[Any] = [Leaf(number) for number in range(60)]
     for level in range(3):
         layer = [Node(layer, name=f"{level} {number}") for number in range(60)]
-    assert len(json.dumps(params_json(Node(layer)))) < 5_000_000
+    assert json.dumps(params_json(Node(layer))).count('"params"') == MOST_IN_JSON
+
+
+def test_json_writes_the_nearest_tasks_out_first() -> None:
+    made = Node([Node([Leaf(number), Leaf(-number)]) for number in range(20)])
+    shown: Any = params_json(made)
+    assert all("params" in node for node in shown["left"])
+    assert sum("params" in leaf for node in shown["left"] for leaf in node["params"]["left"]) == MOST_IN_JSON - 20
+
+
+@given(TASKS)
+def test_parameters_are_made_of_those_of_each_task_alone(made: Any) -> None:
+    alone = {task.cache_key: params_json(task, 0) for task in dependencies_first([made])}
+    assert params_inline(alone[made.cache_key], alone.get) == params_json(made)
 
 
 def test_numbers_too_large_for_decimal_digits_are_hexadecimal() -> None:

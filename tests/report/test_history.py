@@ -14,6 +14,7 @@ from report_events import T0, Fit, Score, done, feed, over, running, started, wa
 
 from labtech_cli.core.decorate import task
 from labtech_cli.core.events import Failure, Outcome, TaskOutput, TaskRetried
+from labtech_cli.core.present import params_json
 from labtech_cli.report import history
 from labtech_cli.report.history import ABOUT, EVENTS, OUTPUT, HistoryWriter
 from labtech_cli.report.past import Past, past_run, past_runs
@@ -86,11 +87,45 @@ def test_a_run_is_read_as_it_was_written(kept: Kept) -> None:
     "item", [Odd("x\n\"\\", float("nan"), 10**700, {"a": [1, None, True], "é": {}}), Odd("", -0.0, -1, {})]
 )  # fmt: skip
 def test_odd_parameters_are_kept_as_events_tell_them(kept: Kept, item: Odd) -> None:
-    from labtech_cli.core.present import params_json
-
     feed(kept.writer, started({"Odd": 1}), done(item), over())
     (story,) = kept.past().stories().values()
     assert story.params == json.loads(json.dumps(params_json(item)))
+
+
+@task
+class Join:
+    parts: tuple[Any, ...]
+
+    def run(self) -> None: ...
+
+
+def test_nested_tasks_are_told_once_and_shown_inline(kept: Kept) -> None:
+    """Of a dense graph, what is written is linear in tasks and dependencies."""
+    feed(kept.writer, started({"Join": 40}))
+    layer: list[Any] = [Fit(number) for number in range(5)]  # loaded: they have no lines of their own
+    made = []
+    for _ in range(8):
+        layer = [Join((number, *layer)) for number in range(5)]
+        made += layer
+    feed(kept.writer, *[done(item) for item in made], over())
+    past = kept.past()
+    assert [event["event"] for event in past.events()].count("task_named") == 5
+    stories = past.stories()
+    assert len(stories) == len(made)
+    assert stories[made[-1].cache_key].params == params_json(made[-1])
+    assert stories[made[0].cache_key].params == params_json(made[0])
+    assert (past.folder / EVENTS).stat().st_size < 1_000 * len(made)
+
+
+def test_parameters_that_name_each_other_in_circles_end(kept: Kept) -> None:
+    """No run writes such; a history is a file that anybody may have written to."""
+    feed(kept.writer, started({"Fit": 1}), done(Fit(1)), over())
+    key = Fit(1).cache_key
+    line = {"event": "task_named", "key": key, "params": {"a": {"type": "Fit", "key": key}}}
+    with (kept.folder / EVENTS).open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    (story,) = kept.past().stories().values()
+    assert json.dumps(story.params).count('"params"') == 3
 
 
 def test_output_is_kept_as_bytes_in_order_by_task(kept: Kept) -> None:

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from crash_kit import Steps, every_step, in_a_child
 from storage_kit import key, objects, record
 
-from labtech_cli.store import remote_runs
+from labtech_cli.store import remote_leases, remote_runs
 from labtech_cli.store.manifests import place_of
 from labtech_cli.store.owners import SILENCE, Watch
 from labtech_cli.store.records import Claim, Owner
@@ -181,8 +182,11 @@ def leases_in(url: str) -> list[str]:
     return sorted(name for name in objects(FsspecStorage(url)) if name.startswith("leases/"))
 
 
-def test_of_runs_that_leave_at_the_same_moment_one_takes_the_sign_down(url: str) -> None:
+def test_of_runs_that_leave_at_the_same_moment_one_takes_the_sign_down(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each looks for the others before any of them is gone, wherever it can."""
+    monkeypatch.setattr(remote_leases, "_LEAVING_SECONDS", 30.0)  # however busy the machine is
     users = [FsspecStorage(url) for _ in range(6)]
     for user in users:
         user.enter([])
@@ -193,6 +197,32 @@ def test_of_runs_that_leave_at_the_same_moment_one_takes_the_sign_down(url: str)
     for thread in threads:
         thread.join(30)
     assert leases_in(url) == []
+
+
+def test_who_leaves_while_others_stay_takes_nothing_back_once_it_is_no_run(url: str) -> None:
+    """By then its turn to leave may be another one's, who took it as that of a dead run."""
+    first, second, third = [FsspecStorage(url) for _ in range(3)]
+    for user in (first, second, third):
+        user.enter([])
+    assert claim(first, A) == [Claim.MINE]
+    removed: list[str] = []
+    remove = first._place.remove
+
+    def noted(names: Sequence[str]) -> None:
+        if first._runs.owner is None:
+            removed.extend(names)
+        remove(names)
+
+    first._place.remove = noted  # type: ignore[method-assign]
+    first.leave()
+    assert removed == [] and "leases/leaving.json" in leases_in(url)
+    assert not second._runs.lives(first_holder(url))
+    second.leave(), third.leave()
+    assert leases_in(url) == []
+
+
+def first_holder(url: str) -> str:
+    return str(json.loads(FsspecStorage(url)._place.read(["leases/leaving.json"])["leases/leaving.json"])["owner"])
 
 
 def test_a_sign_that_nobody_took_down_is_taken_down_by_the_next_to_come(url: str) -> None:
