@@ -15,7 +15,7 @@ from labtech_cli.core.demands import Past
 from labtech_cli.core.events import Event, Outcome, RunFinished, RunStarted, TaskFinished, Warned
 from labtech_cli.core.plan import Action, Plan, Policy, Why, longest_paths, make_plan
 from labtech_cli.core.present import render
-from labtech_cli.core.schedule import Schedule
+from labtech_cli.core.schedule import Demands, Schedule
 from labtech_cli.errors import DamagedResult, StaleResults
 from labtech_cli.outcome import RunResult
 from labtech_cli.report.base import FanOut
@@ -25,6 +25,7 @@ from labtech_cli.run.claims import keeps
 from labtech_cli.run.interrupts import Interrupts
 from labtech_cli.run.loop import Loop, Rules
 from labtech_cli.run.origin import Origin, command_line
+from labtech_cli.run.resources import Resources
 from labtech_cli.run.runner import Runner, Setting
 from labtech_cli.run.shelf import Shelf
 from labtech_cli.run.teller import Sinks, Teller
@@ -62,13 +63,18 @@ class Prepared:
     def runs(self) -> bytearray:
         return bytearray([action is Action.RUN for action in self.plan.actions])
 
-    def estimate(self, workers: int) -> tuple[float, float]:
-        """Wall time with `workers`, and the critical path, in seconds."""
+    def budget(self, resources: Resources, workers: int) -> Budget:
+        """What its tasks take of what there is. Raises `LabError` where a task can never run."""
+        past = Past(self.timings.memory_by_key, self.timings.memory_by_type)
+        return Budget(self.plan.graph, self.runs(), resources, workers, past)
+
+    def estimate(self, workers: int, demands: Demands = Demands()) -> tuple[float, float]:
+        """Wall time with `workers`, and the critical path, in seconds. `demands`: what tasks take of what is scarce."""
         runs = self.runs()
         paths = longest_paths(self.plan.graph, runs, self.seconds.__getitem__)
         total = sum([self.seconds[number] for number in range(len(runs)) if runs[number]])
         critical = max(paths, default=0.0)
-        return max(critical, total / max(1, workers)), critical
+        return max(critical, total / max(1, workers), demands.least_seconds(self.seconds)), critical
 
 
 class Session:
@@ -121,9 +127,7 @@ class Session:
             self._budget = self._make_budget()
 
     def _make_budget(self) -> Budget:
-        lab = self.lab
-        past = Past(self.prepared.timings.memory_by_key, self.prepared.timings.memory_by_type)
-        return Budget(self.prepared.plan.graph, self.prepared.runs(), lab.resources, lab.workers, past)
+        return self.prepared.budget(self.lab.resources, self.lab.workers)
 
     def _stale(self) -> list[str]:
         """What to say of results that the plan loads though other code made them. Raises `StaleResults`."""
@@ -155,7 +159,7 @@ class Session:
         runner = make_runner(self.lab.runner, [graph.tasks[number] for number in plan.numbers(Action.RUN)], zygote)
         tracking: Tracking | None = None
         loop: Loop | None = None
-        with Interrupts() as interrupts:
+        with Interrupts(self.fan_out) as interrupts:
             try:
                 if any(runs):
                     tracking, tracker = self._track(plan)
@@ -167,6 +171,7 @@ class Session:
                             self.lab.workers,
                             [*(["mlflow"] if tracker else []), *self.lab.modules],
                             tracker,
+                            self.lab.resources.cpus,
                         )
                     )
                     loop = self._loop(runs, runner, shelf, interrupts, tracking)
@@ -300,7 +305,9 @@ class Session:
                 tally = run if action is Action.RUN else load
                 label = type(task).__labtech__.label
                 tally[label] = tally.get(label, 0) + 1
-        wall = self.prepared.estimate(self.lab.workers)[0] if self.prepared.known and run else None
+        wall = None
+        if self.prepared.known and run:
+            wall = self.prepared.estimate(self.lab.workers, self._budget.demands())[0]
         names = self.names or tuple(render(plan.graph.tasks[number], 60) for number in plan.graph.targets[:5])
         self._emit(RunStarted(self.run_id, time.time(), names, self.lab.workers, self._runner_name(), run, load, wall))
 

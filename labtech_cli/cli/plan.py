@@ -117,11 +117,16 @@ def show_plan(
 
 def _warn(lab: Lab, prepared: Prepared) -> None:
     """Say what a run would, and where the code cannot be followed."""
+    from labtech_cli.errors import LabError
     from labtech_cli.report.words import count
 
     refused = "; a run would be refused: on_code_change is 'error'" if lab.on_code_change == "error" else ""
     for message in prepared.staleness.messages(prepared.plan) if lab.on_code_change != "ignore" else ():
         print(f"warning: {message}{refused}", file=sys.stderr)
+    try:
+        prepared.budget(lab.resources, lab.workers)
+    except LabError as error:
+        print(f"warning: a run here would be refused: {error}", file=sys.stderr)
     unsure = {place for known in prepared.staleness.codes.types.values() for place in known.unsure}
     if unsure:
         places = count(len(unsure), "place")
@@ -129,7 +134,7 @@ def _warn(lab: Lab, prepared: Prepared) -> None:
 
 
 def _document(lab: Lab, prepared: Prepared, names: Sequence[str]) -> dict[str, Any]:
-    wall, critical = prepared.estimate(lab.workers) if prepared.known else (None, None)
+    wall, critical = _estimate(lab, prepared) if prepared.known else (None, None)
     return {
         "schema": SCHEMA,
         "targets": list(names),
@@ -139,6 +144,18 @@ def _document(lab: Lab, prepared: Prepared, names: Sequence[str]) -> dict[str, A
         "estimated_wall_seconds": wall,
         "critical_path_seconds": critical,
     }
+
+
+def _estimate(lab: Lab, prepared: Prepared) -> tuple[float, float]:
+    """Of a run here. Where the run would be refused, `_warn` says so, and this of one with all it asks for."""
+    from labtech_cli.core.schedule import Demands
+    from labtech_cli.errors import LabError
+
+    try:
+        demands = prepared.budget(lab.resources, lab.workers).demands()
+    except LabError:
+        demands = Demands()
+    return prepared.estimate(lab.workers, demands)
 
 
 def _type_rows(prepared: Prepared) -> list[dict[str, Any]]:
@@ -187,7 +204,7 @@ def _totals(lab: Lab, prepared: Prepared) -> str:
     counts = prepared.plan.counts
     text = f"{counts[Action.RUN]} to run, {counts[Action.LOAD]} to load, {counts[Action.UNTOUCHED]} untouched"
     if counts[Action.RUN] and prepared.known:
-        wall, critical = prepared.estimate(lab.workers)
+        wall, critical = _estimate(lab, prepared)
         cpu = sum([prepared.seconds[number] for number in prepared.plan.numbers(Action.RUN)])
         text += (
             f"; about {duration(wall)} with {lab.workers} workers"

@@ -171,7 +171,7 @@ def _zygote(config: Config, targets: Sequence[str]) -> Iterator[Any]:
     from labtech_cli.run.starters import ZygoteStarter
 
     workers = config["lab.workers"] or cpu_count()
-    zygote = ZygoteStarter(workers, workers)
+    zygote = ZygoteStarter(workers, workers, config["resources.cpus"])
     try:
         zygote.preload(packages_of(targets, config.targets, Path.cwd()), sys.path)
         yield zygote

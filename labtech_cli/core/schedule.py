@@ -31,6 +31,15 @@ class Demands:
     totals: Sequence[float] = ()
     alone: Set[int] = frozenset()
 
+    def least_seconds(self, seconds: Sequence[float]) -> float:
+        """How long the tasks take at least, however many workers there are: each of what is scarce can only be used
+        as much as there is of it. `seconds`: what each task takes, by number."""
+        used = [0.0] * len(self.totals)
+        for number, group in self.groups.items():
+            for kind, amount in self.takes[group]:
+                used[kind] += seconds[number] * min(amount, self.totals[kind])
+        return max([spent / total for spent, total in zip(used, self.totals, strict=True) if total], default=0.0)
+
 
 class Schedule:
     """The state of a run's tasks. `take` what can start; tell it what `succeeded` or `failed`.

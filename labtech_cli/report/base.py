@@ -18,11 +18,18 @@ class Reporter:
     interval: float | None = None
     """Seconds between calls of `tick`, or None when there is nothing to draw by the clock."""
 
+    redraws = False
+    """Whether it draws on a terminal, over what it drew before."""
+
     def handle(self, event: Event) -> None:
         """Called for each event, in order, on the thread of the run."""
 
     def tick(self, now: float, active: Callable[[], Sequence[Active]]) -> None:
         """Called about every `interval` seconds of wall time; `active()` lists what runs now."""
+
+    def suspend(self) -> None:
+        """The terminal is another program's for a while, which leaves what is drawn there where it is. May be called
+        at any moment, in the middle of other calls."""
 
     def close(self) -> None:
         """Called once, last, whatever happened."""
@@ -64,6 +71,14 @@ class FanOut(Reporter):
                     reporter.tick(now, active)
                 except Exception as error:
                     self._drop(reporter, error)
+
+    @property
+    def redraws(self) -> bool:  # type: ignore[override]
+        return any(reporter.redraws for reporter in self._live)
+
+    def suspend(self) -> None:
+        for reporter in self._live:
+            reporter.suspend()
 
     def close(self) -> None:
         closing, self._live, self._readers = self._live, (), {}

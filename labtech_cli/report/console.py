@@ -38,6 +38,7 @@ class LiveReporter(Reporter):
     """A display that redraws itself below what tasks print; at the end it makes way for the summary."""
 
     interval = 0.1
+    redraws = True
     ignores = frozenset((TaskStarted,))
 
     def __init__(
@@ -80,6 +81,9 @@ class LiveReporter(Reporter):
             return self._usage.of(pid) if pid in settled else None
 
         self._region.draw(frame(self._tally, now, running, use, width, height), self._print_above)
+
+    def suspend(self) -> None:
+        self._region.forget()
 
     def close(self) -> None:
         self._end()

@@ -45,6 +45,10 @@ class Region:
             erased, self._shown = self._erasure(), []
             self._write(erased + _SHOW_CURSOR)
 
+    def forget(self) -> None:
+        """What stands there is to stay: the next rows are drawn below."""
+        self._shown = []
+
     def _erasure(self) -> str:
         """To the first row and all below it. A terminal that has become narrower has folded what was too wide."""
         if not self._shown:

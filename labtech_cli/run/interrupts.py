@@ -5,13 +5,27 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from labtech_cli.run.worker import here
 
 LEAVE_SECONDS = 4.5  # after a request to terminate, nothing that hangs holds up the end for longer
-_SHOW_CURSOR = "\x1b[?25h\n"
+_SHOW_CURSOR = b"\x1b[?25h\n"
+_OVER_LAST_ROW = b"\r\x1b[K"
+_WAITING = b"interrupted: waiting for the task that runs; again to stop it"
+
+
+class Screen(Protocol):
+    """What draws on the terminal while tasks run."""
+
+    @property
+    def redraws(self) -> bool:
+        """Whether it draws over what it drew before."""
+
+    def suspend(self) -> None:
+        """Another program uses the terminal now: what was drawn stays there. Called from a signal handler."""
 
 
 class Interrupts:
@@ -22,12 +36,13 @@ class Interrupts:
     Outside the main thread, where Python delivers no signals, it does nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, screen: Screen | None = None) -> None:
+        self._screen = screen
         self.level = 0
         self.signal: int | None = None
         self._saved: dict[int, Any] = {}
         self._last: threading.Timer | None = None
-        self._terminal: int | None = None
+        self._stderr: int | None = None
 
     def __enter__(self) -> Interrupts:
         global _entered
@@ -36,8 +51,10 @@ class Interrupts:
                 if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGINT:
                     self._saved[number] = signal.signal(number, self._handle)
             _entered = self
-            if os.isatty(2):  # while tasks run, descriptor 2 and `sys.stderr` may lead elsewhere
-                self._terminal = os.dup(2)
+            with suppress(OSError):  # there may be none
+                self._stderr = os.dup(2)  # while tasks run, descriptor 2 and `sys.stderr` may lead elsewhere
+            if self._draws() and signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL:
+                self._saved[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._pause)
         return self
 
     def __exit__(
@@ -51,9 +68,26 @@ class Interrupts:
             _entered = None
         if self._last is not None:
             self._last.cancel()
-        if self._terminal is not None:
-            os.close(self._terminal)
-            self._terminal = None
+        if self._stderr is not None:
+            os.close(self._stderr)
+            self._stderr = None
+
+    def _draws(self) -> bool:
+        return self._screen is not None and self._screen.redraws and self._stderr is not None
+
+    def _write(self, text: bytes) -> None:
+        if self._stderr is not None:
+            with suppress(OSError):  # nobody reads it any more
+                os.write(self._stderr, text)
+
+    def _pause(self, number: int, frame: FrameType | None) -> None:
+        """Ctrl-Z: the shell gets the terminal with its cursor; once we go on, the display is drawn anew."""
+        assert self._screen is not None
+        self._screen.suspend()
+        self._write(_SHOW_CURSOR)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)  # stops here
+        signal.signal(number, self._pause)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
@@ -64,8 +98,10 @@ class Interrupts:
             self._end_soon()
         if self.level >= 3:
             self._leave()
-        if self.level >= 2 and getattr(here, "in_task", False):
-            raise KeyboardInterrupt  # the serial runner: nothing but the task itself can be stopped
+        if getattr(here, "in_task", False):  # the serial runner: nothing else happens until the task ends
+            if self.level >= 2:
+                raise KeyboardInterrupt
+            self._write(_OVER_LAST_ROW + _WAITING if self._draws() else _WAITING + b"\n")
 
     def _end_soon(self) -> None:
         if self._last is None:
@@ -75,8 +111,8 @@ class Interrupts:
 
     def _leave(self) -> None:
         """End this process now. Its workers end with it."""
-        if self._terminal is not None:
-            os.write(self._terminal, _SHOW_CURSOR.encode())
+        if self._draws():
+            self._write(_SHOW_CURSOR)
         os._exit(self.exit_status)
 
     @property

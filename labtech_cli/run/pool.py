@@ -57,13 +57,15 @@ class ProcessRunner(Runner):
             for dep in deps:
                 self._feeds[dep] = 1
         if self._method == "zygote":
-            self._zygote = self._zygote or ZygoteStarter(size, size)
+            self._zygote = self._zygote or ZygoteStarter(size, size, setting.cpus)
             self._zygote.preload(list(setting.modules), sys.path)
             self._starter, self._board = self._zygote, self._zygote.board
         else:
             self._board = Board(size)
             fork = self._method == "fork"
-            self._starter = ForkStarter(self._board, setting.graph.tasks) if fork else SpawnStarter(self._board, size)
+            self._starter = (
+                ForkStarter(self._board, setting.graph.tasks) if fork else SpawnStarter(self._board, size, setting.cpus)
+            )
         context = setting.context if self._starter.shares_memory else setting.context.pack(setting.spool)
         self._setup = Setup(setting.spool, context, setting.tracker, list(setting.modules), list(sys.path))
         if not self._single_use:

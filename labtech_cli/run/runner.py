@@ -78,6 +78,8 @@ class Setting:
     """Places of the modules that define the tasks (`project.modules.ModulePlace`)."""
     tracker: Tracker | None = None
     """Picklable; None when no task of the run is tracked."""
+    cpus: int | None = None
+    """The CPUs that tasks may use together, where that was said; else what the machine has."""
 
 
 class Runner(ABC):

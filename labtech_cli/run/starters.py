@@ -124,9 +124,9 @@ class ForkStarter(Starter):
 class SpawnStarter(Starter):
     """Starts a new interpreter for each worker: slow (0.1 s and the imports), and nothing is shared."""
 
-    def __init__(self, board: Board, workers: int) -> None:
+    def __init__(self, board: Board, workers: int, cpus: int | None = None) -> None:
         super().__init__()
-        environment = worker_environment(workers)
+        environment = worker_environment(workers, cpus)
 
         def hire(slot: int, fd: int, output: int) -> int:
             call = (
@@ -149,7 +149,7 @@ class SpawnStarter(Starter):
 class ZygoteStarter(Starter):
     """Forks workers from a clean process that has imported the user's modules (see `run.zygote`)."""
 
-    def __init__(self, workers: int, board_size: int) -> None:
+    def __init__(self, workers: int, board_size: int, cpus: int | None = None) -> None:
         super().__init__()
         self.board = Board(board_size)
         with self._theirs as theirs:
@@ -157,7 +157,7 @@ class ZygoteStarter(Starter):
             process = subprocess.Popen(
                 python_command(call),
                 pass_fds=(theirs.fileno(), self.board.fd),
-                env=worker_environment(workers),
+                env=worker_environment(workers, cpus),
                 stdin=subprocess.DEVNULL,
             )
         process.returncode = 0  # it is waited for by pid: Popen must not do so
@@ -179,7 +179,7 @@ def python_command(call: str) -> list[str]:
     return [sys.executable, *options, "-P", "-c", f"import sys; sys.path[:] = {path!r}; {call}"]
 
 
-def worker_environment(workers: int) -> dict[str, str]:
+def worker_environment(workers: int, cpus: int | None) -> dict[str, str]:
     """The environment of workers: number crunching libraries share the CPUs instead of all using all."""
-    threads = str(max(1, cpu_count() // max(1, workers)))
+    threads = str(max(1, (cpus or cpu_count()) // max(1, workers)))
     return {**dict.fromkeys(THREADS, threads), **os.environ}

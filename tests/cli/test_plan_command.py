@@ -179,3 +179,41 @@ def test_what_cannot_be_followed_is_counted_once(study: Cli) -> None:
     done = study("plan", "study.py:report").check()
     assert done.err.count("changes beyond 1 place in the code would go unseen: 'labtech why' lists them") == 1
     assert "unseen" not in study("run", "study.py:report", "--progress", "plain").check().err
+
+
+SCARCE = """
+import time
+import labtech_cli as labtech
+
+@labtech.task(max_parallel=1)
+class Nap:
+    n: int
+
+    def run(self):
+        time.sleep(0.2)
+
+@labtech.task(gpus=64)
+class Huge:
+    n: int
+
+    def run(self):
+        return 1
+
+naps = [Nap(n) for n in range(4)]
+huge = Huge(1)
+"""
+
+
+def test_an_estimate_knows_that_some_tasks_run_one_at_a_time(cli: Cli) -> None:
+    cli.write("scarce.py", SCARCE)
+    cli("run", "scarce.py:naps", "-j", "2").check()
+    document = cli("plan", "scarce.py:naps", "-B", "-j", "4", "--json").check().document()
+    assert document["estimated_wall_seconds"] == pytest.approx(sum(task["estimated_seconds"] for task in document["tasks"]))
+
+
+def test_a_plan_that_cannot_be_run_here_is_shown_and_says_so(cli: Cli) -> None:
+    cli.write("scarce.py", SCARCE)
+    done = cli("plan", "scarce.py:huge", "-s", "resources.gpus=[0]").check()
+    assert done.out.splitlines()[1].split() == ["Huge", "1", "0", "0"]
+    assert "a run here would be refused: there are not enough GPUs for Huge(n=1)" in done.err
+    assert cli("run", "scarce.py:huge", "-s", "resources.gpus=[0]").code == 2

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pyte.modes
 import pytest
 from cli_kit import COMMAND, Cli, environment
 from terminal_kit import Terminal
@@ -23,6 +25,7 @@ class Fit:
     seconds: float = 0.5
 
     def run(self):
+        open("runs", "w").close()
         for epoch in range(3):
             print(f"epoch {epoch} of {self.seed}")
             time.sleep(self.seconds / 3)
@@ -126,6 +129,43 @@ def test_ctrl_c_again_and_again_gives_the_cursor_back(show: Show, runner: str) -
         terminal.until(lambda: terminal.bars and any("Fit(seed=" in line for line in terminal.lines))
         terminal.press_until_it_ends("c")
         assert terminal.finish() == 130
+        assert not terminal.screen.cursor.hidden
+
+
+@pytest.mark.parametrize("options", [(), ("--progress", "plain")], ids=["live", "plain"])
+def test_the_first_ctrl_c_is_answered_at_once_where_the_task_runs_in_the_command_itself(
+    show: Show, cli: Cli, options: tuple[str, ...]
+) -> None:
+    with show("slow", "--runner", "serial", *options) as terminal:
+        terminal.until((cli.folder / "runs").exists)
+        terminal.child.sendintr()
+        terminal.until(lambda: any("interrupted: waiting for the task" in line for line in terminal.lines), 10)
+        terminal.child.sendintr()
+        assert terminal.finish() == 130
+        assert terminal.is_given_back()
+
+
+def test_ctrl_z_gives_the_terminal_back_and_fg_draws_the_display_anew(show: Show) -> None:
+    with show("slow") as asked:
+        command = [str(part) for part in (asked.child.command, *asked.child.args[1:])]
+        folder, env = Path(asked.child.cwd), asked.child.env
+        asked.child.kill(signal.SIGKILL)
+    shell = ["/bin/bash", "--norc", "--noprofile", "-i"]
+    with Terminal(shell, folder, {**env, "PS1": "ready> "}) as terminal:
+        terminal.until(lambda: terminal.lines and terminal.lines[-1] == "ready>")
+        terminal.child.sendline(shlex.join(command))
+        terminal.until(lambda: terminal.bars and any("Fit(seed=" in line for line in terminal.lines))
+        assert terminal.screen.cursor.hidden
+        terminal.child.sendcontrol("z")
+        terminal.until(lambda: terminal.lines[-1] == "ready>" and any("Stopped" in line for line in terminal.lines))
+        assert not terminal.screen.cursor.hidden and pyte.modes.DECAWM in terminal.screen.mode
+        above = len(terminal.everything)
+        terminal.child.sendline("fg")
+        terminal.until(lambda: terminal.screen.cursor.hidden and terminal.lines[-1].startswith("total "))
+        assert len(terminal.everything) > above
+        terminal.child.sendintr()
+        terminal.child.sendintr()
+        terminal.until(lambda: terminal.lines[-1] == "ready>")
         assert not terminal.screen.cursor.hidden
 
 

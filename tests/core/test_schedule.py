@@ -260,3 +260,10 @@ def test_tasks_that_follow_others_in_their_lane_keep_all_the_rules(graph: Graph,
     assert well | failed | lost == set(range(len(graph)))
     assert all(well.issuperset(graph.deps[number]) for number in well | failed)
     assert all((lost | failed).intersection(graph.deps[number]) for number in lost)
+
+
+def test_what_is_scarce_says_how_long_tasks_take_at_least() -> None:
+    seconds = [4.0, 2.0, 6.0, 8.0]
+    assert Demands().least_seconds(seconds) == 0.0
+    two_of_four = Demands({0: 0, 1: 0, 2: 1}, [[(0, 2)], [(0, 9), (1, 1)]], [4, 1])  # more than there is: all of it
+    assert two_of_four.least_seconds(seconds) == max((2 * 4 + 2 * 2 + 4 * 6) / 4, 6 / 1)

@@ -146,3 +146,12 @@ def test_the_driver_is_asked_only_where_a_task_wants_gpus(tmp_path: Path, monkey
     assert not (tmp_path / "asked").exists()
     found, _, _ = run(lab_with(tmp_path, "serial"), [OnGpu(1, str(tmp_path))])
     assert found[0][1] == "0" and (tmp_path / "asked").exists()
+
+
+@pytest.mark.parametrize("runner", ["process", "spawn"])
+def test_libraries_of_tasks_that_say_nothing_share_the_cpus_that_the_run_may_use(
+    tmp_path: Path, runner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    found, _, _ = run(lab_with(tmp_path, runner, workers=2, cpus=6), [Looks(1), Looks(2)])
+    assert [seen[1][1] for seen in found] == ["3", "3"]
