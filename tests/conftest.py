@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         compileall.compile_dir(Path(__file__).parents[1] / "labtech_cli", quiet=2)
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):  # `nohup pytest &` ignores some, and so would
+        signal.signal(number, signal.SIG_DFL)  # every command that is started
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
