@@ -101,7 +101,7 @@ class Join:
 
 def test_nested_tasks_are_told_once_and_shown_inline(kept: Kept) -> None:
     """Of a dense graph, what is written is linear in tasks and dependencies."""
-    feed(kept.writer, started({"Join": 40}))
+    feed(kept.writer, started({"Join": 40}, {"Fit": 5}))
     layer: list[Any] = [Fit(number) for number in range(5)]  # loaded: they have no lines of their own
     made = []
     for _ in range(8):
