@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from labtech_cli.run.family import adopt_orphans, children, end_children, is_tracker
+from labtech_cli.run.watcher import Watcher
 from labtech_cli.run.worker import here
 
 _MODULE = "joblib.parallel"
@@ -90,12 +91,15 @@ class Leftovers:
         if own_process:
             adopt_orphans()
             self._before = set(children())
+            self._watcher = Watcher(self._before)
+            self._before.update(filter(None, [self._watcher.pid]))
 
     def end(self) -> None:
         """End them."""
         close_joblib_pool(self._pool_before)
         if own_process:
             end_children(lambda pid: pid not in self._before and not is_tracker(pid), reap=False)
+            self._watcher.close()
 
 
 class _Awaited(MetaPathFinder):
