@@ -208,7 +208,9 @@ def test_an_estimate_knows_that_some_tasks_run_one_at_a_time(cli: Cli) -> None:
     cli.write("scarce.py", SCARCE)
     cli("run", "scarce.py:naps", "-j", "2").check()
     document = cli("plan", "scarce.py:naps", "-B", "-j", "4", "--json").check().document()
-    assert document["estimated_wall_seconds"] == pytest.approx(sum(task["estimated_seconds"] for task in document["tasks"]))
+    assert document["estimated_wall_seconds"] == pytest.approx(
+        sum(task["estimated_seconds"] for task in document["tasks"])
+    )
 
 
 def test_a_plan_that_cannot_be_run_here_is_shown_and_says_so(cli: Cli) -> None:
