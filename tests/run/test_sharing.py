@@ -29,7 +29,7 @@ class Part:
     number: int
     def run(self):
         note(f"part-{self.number}")
-        time.sleep(0.01)
+        time.sleep(PAUSE)
         return self.number * (b"x" * 70_000 if self.number % 50 == 0 else 1)
 
 @labtech.task
@@ -50,9 +50,9 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(project: Path, count: int, *options: str, host: str = "") -> subprocess.Popen[bytes]:
+def start(project: Path, count: int, *options: str, host: str = "", pause: float = 0.01) -> subprocess.Popen[bytes]:
     """A `labtech run` of the whole project."""
-    (project / "shared.py").write_text(MODULE.replace("COUNT", str(count)))
+    (project / "shared.py").write_text(MODULE.replace("COUNT", str(count)).replace("PAUSE", str(pause)))
     command = [
         sys.executable,
         "-m",
@@ -75,8 +75,8 @@ def executed(project: Path) -> Counter[str]:
     return Counter(item.name.partition(".")[0] for item in (project / "marks").iterdir())
 
 
-def check_all_is_done(project: Path, count: int) -> None:
-    again = start(project, count)
+def check_all_is_done(project: Path, count: int, *options: str) -> None:
+    again = start(project, count, *options)
     before = executed(project)
     assert again.wait(60) == 0, (project / "log.txt").read_text()
     assert executed(project) == before and len(before) == count + count // 10, "nothing is left to do"
@@ -127,31 +127,53 @@ def test_nobody_is_ever_in_the_way_of_a_reader(project: Path) -> None:
     storage.close()
 
 
-SECONDS = float(os.environ.get("LABTECH_STRESS_SECONDS", "15"))
+PLACES = {
+    "local": ("labtech_storage", ("", "")),
+    "folder": ("file://{project}/labtech_storage", ("", "")),
+    "folder-of-two-machines": ("file://{project}/labtech_storage", ("left", "right")),
+}
+
+
+def stress(project: Path, place: str, seconds: float) -> str:
+    """Four commands at the same 500 tasks, killed and started again at random for about so long; what happened."""
+    count, chosen, kills = 500, random.Random(7), 0
+    where, hosts = PLACES[place]
+    storage = ("--storage", where.format(project=project))
+
+    def begin(number: int) -> subprocess.Popen[bytes]:
+        return start(project, count, *storage, host=hosts[number % 2], pause=seconds * 6 / count)
+
+    runs = [begin(number) for number in range(4)]
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends and any(run.poll() is None for run in runs):
+        time.sleep(chosen.uniform(0.2, 1.5))
+        number = chosen.randrange(len(runs))
+        if runs[number].poll() is None:
+            runs[number].send_signal(signal.SIGKILL)
+            runs[number].wait()
+            kills += 1
+            runs[number] = begin(number)
+    for run in runs:
+        assert run.wait(180) == 0, (project / "log.txt").read_text()
+    found = executed(project)
+    extra = sum(found.values()) - len(found)
+    assert len(found) == count + count // 10
+    assert max(found.values()) <= 1 + kills
+    assert extra <= kills * 2 * 2, "a kill costs what its two workers had, and what was not committed yet"
+    check_all_is_done(project, count, *storage)
+    return f"{place}: {kills} kills, {len(found)} tasks, {extra} executed again"
 
 
 def test_commands_that_are_killed_and_started_again_at_random_finish_the_work_together(project: Path) -> None:
     """Each task is executed once, and at most once more for each kill; each result is right."""
-    count, chosen, kills = 500, random.Random(7), 0
-    runs = [start(project, count) for _ in range(4)]
-    ends = time.monotonic() + SECONDS
-    while time.monotonic() < ends and any(run.poll() is None for run in runs):
-        time.sleep(chosen.uniform(0.2, 1.5))
-        place = chosen.randrange(len(runs))
-        if runs[place].poll() is None:
-            runs[place].send_signal(signal.SIGKILL)
-            runs[place].wait()
-            kills += 1
-            runs[place] = start(project, count)
-    for run in runs:
-        assert run.wait(120) == 0, (project / "log.txt").read_text()
-    found = executed(project)
-    extra = sum(found.values()) - len(found)
-    print(f"{kills} kills, {len(found)} tasks, {extra} executed again")
-    assert len(found) == count + count // 10
-    assert max(found.values()) <= 1 + kills
-    check_all_is_done(project, count)
+    print(stress(project, "local", 4))
     storage = LocalStorage(project / "labtech_storage")
     for table in ("owner", "lease", "litter"):
         assert storage._database.select(f"SELECT * FROM {table}") == []
     storage.close()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("place", PLACES)
+def test_so_they_do_for_a_minute(project: Path, place: str) -> None:
+    print(stress(project, place, 60))
