@@ -19,6 +19,7 @@ from labtech_cli.core.present import render
 from labtech_cli.core.task import ResultMeta, attach, is_task, is_task_type, type_of
 from labtech_cli.errors import DamagedResult, LabError, RunInterrupted, TaskFailed, TaskNotFound, did_you_mean
 from labtech_cli.outcome import RunResult, no_context
+from labtech_cli.prepared import Prepared
 from labtech_cli.project.settings import ON_CODE_CHANGE
 from labtech_cli.report.base import FanOut, Reporter
 from labtech_cli.run.context import ContextSpec
@@ -28,7 +29,7 @@ from labtech_cli.run.machine import cpu_count
 from labtech_cli.run.resources import read_resources
 from labtech_cli.run.runner import RunnerBackend
 from labtech_cli.runs import KEEP_RUNS
-from labtech_cli.session import Prepared, Session
+from labtech_cli.session import Session
 from labtech_cli.staleness import Staleness
 from labtech_cli.store import formats
 from labtech_cli.store.blobs import Stored, verify

@@ -7,17 +7,17 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from labtech_cli.core.demands import Past
+from labtech_cli.adoption import Adoption
 from labtech_cli.core.events import Event, Outcome, RunFinished, RunStarted, TaskFinished, Warned
-from labtech_cli.core.plan import Action, Plan, Policy, Why, longest_paths, make_plan
+from labtech_cli.core.plan import Action, Plan, Why, longest_paths
 from labtech_cli.core.present import render
-from labtech_cli.core.schedule import Demands, Schedule
+from labtech_cli.core.schedule import Schedule
 from labtech_cli.errors import DamagedResult, StaleResults
 from labtech_cli.outcome import RunResult
+from labtech_cli.prepared import Prepared
 from labtech_cli.report.base import FanOut
 from labtech_cli.run.backends import make_runner
 from labtech_cli.run.budget import Budget
@@ -25,7 +25,6 @@ from labtech_cli.run.claims import keeps
 from labtech_cli.run.interrupts import Interrupts
 from labtech_cli.run.loop import Loop, Rules
 from labtech_cli.run.origin import Origin, command_line
-from labtech_cli.run.resources import Resources
 from labtech_cli.run.runner import Runner, Setting
 from labtech_cli.run.shelf import Shelf
 from labtech_cli.run.teller import Sinks, Teller
@@ -33,48 +32,9 @@ from labtech_cli.run.tracking import Tracking
 from labtech_cli.runs import keeper
 from labtech_cli.staleness import Staleness
 from labtech_cli.store.blobs import Stored, verify
-from labtech_cli.store.records import Timings
 
 if TYPE_CHECKING:
     from labtech_cli.lab import Lab
-
-
-@dataclass(slots=True)
-class Prepared:
-    """A plan with what was learned on the way: the plan you are shown is the plan that runs."""
-
-    plan: Plan
-    timings: Timings
-    seconds: list[float]
-    """An estimate of each task's duration, by number."""
-    known: bool
-    """Whether any estimate rests on experience."""
-    present: dict[str, float]
-    staleness: Staleness
-    """The code behind the tasks, and the results that other code has made."""
-    policy: Policy = field(default_factory=Policy)
-    damaged: set[str] = field(default_factory=set)
-    """The results that count as absent because files of theirs are gone, where that was looked up."""
-
-    def replan(self) -> None:
-        """Plan again, once other results are present."""
-        self.plan = make_plan(self.plan.graph, self.present, self.policy, self.staleness.stale)
-
-    def runs(self) -> bytearray:
-        return bytearray([action is Action.RUN for action in self.plan.actions])
-
-    def budget(self, resources: Resources, workers: int) -> Budget:
-        """What its tasks take of what there is. Raises `LabError` where a task can never run."""
-        past = Past(self.timings.memory_by_key, self.timings.memory_by_type)
-        return Budget(self.plan.graph, self.runs(), resources, workers, past)
-
-    def estimate(self, workers: int, demands: Demands = Demands()) -> tuple[float, float]:
-        """Wall time with `workers`, and the critical path, in seconds. `demands`: what tasks take of what is scarce."""
-        runs = self.runs()
-        paths = longest_paths(self.plan.graph, runs, self.seconds.__getitem__)
-        total = sum([self.seconds[number] for number in range(len(runs)) if runs[number]])
-        critical = max(paths, default=0.0)
-        return max(critical, total / max(1, workers), demands.least_seconds(self.seconds)), critical
 
 
 class Session:
@@ -87,28 +47,28 @@ class Session:
         self.run_id = f"{now:%Y%m%d-%H%M%S}-{now.microsecond:05x}{uuid.uuid4().hex[0]}"
         self.began = time.monotonic()
         self._where: str | None = None
-        self._closures: list[int] = []
-        self._digests: dict[int, str] = {}
+        self._digests: list[str] = []
 
     def execute(self, zygote: Any) -> RunResult:
-        warnings = [*self._stale(), *self._verify_inputs()]
+        stale, damaged = self._stale(), self._verify_inputs()
         counts = self.prepared.plan.counts
         if not counts[Action.RUN]:
             if counts[Action.LOAD]:
                 self._keep_history(executes=False)
             self.storage.leave()  # what a dead run left; nothing else is written: it may be that nothing can be
-            return self._run(zygote, warnings)
+            return self._run(zygote, [*stale, *damaged])
         self._budget = self._make_budget()  # what can never run is told before anything is done
         self.storage.check_writable()
         needs = [key for key, action in self._actions() if action is not Action.UNTOUCHED]
         self.storage.enter(needs)
-        if not self.storage.alone():
-            self._look_again()
+        if not self.storage.alone() and self._look_again():
+            stale, damaged = self._stale(), [*damaged, *self._verify_inputs()]
+            self._budget = self._make_budget()
         folders = [place.folder for place in self.lab.modules if getattr(place, "folder", "")]
         self.origin = Origin(folders[0] if folders else None)
         self._keep_history(executes=True)
         try:
-            return self._run(zygote, warnings)
+            return self._run(zygote, [*stale, *damaged])
         finally:
             self.origin.close()
             self.storage.leave()
@@ -118,13 +78,16 @@ class Session:
         if writer is not None:
             self.fan_out.add(writer)
 
-    def _look_again(self) -> None:
-        """Somebody wrote to the storage after the plan was made: what was removed meanwhile must be computed."""
+    def _look_again(self) -> bool:
+        """Somebody wrote to the storage after the plan was made: what was removed meanwhile must be computed. Whether
+        there is another plan by that."""
         present = self.storage.present()
-        if any(action is Action.LOAD and key not in present for key, action in self._actions()):
-            self.prepared.present = present
-            self.prepared.replan()
-            self._budget = self._make_budget()
+        if not any(action is Action.LOAD and key not in present for key, action in self._actions()):
+            return False
+        self.prepared.present = present
+        self.prepared.staleness = Staleness.look(self.prepared.plan.graph, self.storage)
+        self.prepared.replan()
+        return True
 
     def _make_budget(self) -> Budget:
         return self.prepared.budget(self.lab.resources, self.lab.workers)
@@ -189,10 +152,22 @@ class Session:
                 runner.close()
             return self._finish(loop, loaded, shelf, interrupts, tracking)
 
+    def _adopting(self) -> Adoption:
+        reruns = self.prepared.policy.rerun_stale
+        return Adoption(
+            self.prepared.plan.graph,
+            self.storage,
+            self.lab.trust,
+            self.prepared.staleness,
+            "rerun" if reruns else self.lab.on_code_change,
+            lambda message: self._emit(Warned(self.run_id, time.time(), message)),
+        )
+
     def _loop(
         self, runs: bytearray, runner: Runner, shelf: Shelf, interrupts: Interrupts, tracking: Tracking | None
     ) -> Loop:
         plan = self.prepared.plan
+        self._adoption = self._adopting()
         sinks = Sinks(
             self.fan_out.handle,
             self.fan_out.reads,
@@ -213,19 +188,29 @@ class Session:
             runs,
             bytearray([why in (Why.RERUN, Why.RERUN_TARGET, Why.CODE_CHANGED) for why in plan.whys]),
             self._made,
+            self._adoption.look,
             self.lab.trust,
         )
 
     def _made(self, number: int) -> tuple[str | None, str | None]:
         """The documents that say which code made a result and where; kept before the first result that names them."""
-        codes = self.prepared.staleness.codes
         if self._where is None:
+            codes = self.prepared.staleness.codes
             self._where, text = self.origin.document(codes.packages(), command_line())
-            self._closures = self.prepared.staleness.actual(self.prepared.plan)
-            made = {self._closures[number] for number in self.prepared.plan.numbers(Action.RUN)}
-            self.storage.keep({self._where: text, **codes.documents(made)})
-            self._digests = {closure: codes.digest(closure) for closure in made}
-        return self._digests[self._closures[number]], self._where
+            self.storage.keep({self._where: text})
+        if not self._digests or self._adoption.changed:
+            self._adoption.changed = False
+            self._digests = self._keep_codes()
+        return self._digests[number], self._where
+
+    def _keep_codes(self) -> list[str]:
+        """The digests of the documents that say which code makes each task's result; they are kept."""
+        staleness = self.prepared.staleness
+        closures = staleness.actual(self.prepared.plan)
+        made = {closures[number] for number in self.prepared.plan.numbers(Action.RUN)}
+        self.storage.keep(staleness.codes.documents(made))
+        digests = {closure: staleness.codes.digest(closure) for closure in set(closures)}
+        return [digests[closure] for closure in closures]
 
     def _actions(self) -> Iterator[tuple[str, Action]]:
         plan = self.prepared.plan
@@ -267,19 +252,26 @@ class Session:
         messages: list[str] = []
         while True:
             plan = self.prepared.plan
-            bad = []
+            before = len(messages)
             for task, stored in self.lab.stored([plan.graph.tasks[number] for number in plan.numbers(Action.LOAD)]):
                 if stored is not None:
                     self.lab.trust.check(task._labtech_key, stored)
-                    if _damage(stored) is not None:
-                        bad.append(task)
-            if not bad:
-                return messages
-            for task in bad:
-                self.storage.set_aside(task._labtech_key)
+                    if _damage(stored) is None or not self._set_aside(task):
+                        continue
                 self.prepared.present.pop(task._labtech_key, None)
-                messages.append(f"the result of {render(task, 100)} was damaged: set aside, computed again")
+                what = "is gone" if stored is None else "was damaged: set aside"
+                messages.append(f"the result of {render(task, 100)} {what}, computed again")
+            if len(messages) == before:
+                return messages
             self.prepared.replan()
+
+    def _set_aside(self, task: Any) -> bool:
+        """Set a damaged result aside, unless another run has put a good one in its place a moment ago."""
+        for _, stored in self.lab.stored([task]):
+            if stored is not None and _damage(stored) is None:
+                return False
+            self.storage.set_aside(task._labtech_key)
+        return True
 
     def _schedule(self, runs: bytearray) -> Schedule:
         graph = self.prepared.plan.graph

@@ -25,6 +25,8 @@ class Staleness:
     codes: Codes
     stale: dict[str, str] = field(default_factory=dict)
     """By key: the digest of the closure that the result was made by."""
+    taken: dict[int, str] = field(default_factory=dict)
+    """By number: the same of results that other runs have computed since the plan was made."""
     _recorded: Recorded = field(init=False)
     _known: dict[tuple[str, int, str], list[Cause]] = field(init=False, default_factory=dict)
     """The causes by what they follow from: the recorded closure, the present one, the type."""
@@ -51,14 +53,18 @@ class Staleness:
             self._known[place] = found or [Cause(place[2], ())]
         return self._known[place]
 
+    def take(self, number: int, code: str) -> None:
+        """A task that was to run has a result now that other code, the closure of this digest, has made."""
+        self.taken[number] = self.stale[self.graph.tasks[number]._labtech_key] = code
+
     def actual(self, plan: Plan) -> list[int]:
         """The closures of what the plan will make, given that it loads what other code made."""
-        if not self.stale:
+        if not self.stale and not self.taken:
             return self.codes.current
 
         def loaded(number: int) -> Closure | None:
             key = self.graph.tasks[number]._labtech_key
-            made_by = self.stale.get(key) if plan.actions[number] is not Action.RUN else None
+            made_by = self.stale.get(key) if plan.actions[number] is not Action.RUN else self.taken.get(number)
             return self._recorded.closure(made_by) if made_by is not None else None
 
         return self.codes.actual(loaded)

@@ -15,8 +15,8 @@ from labtech_cli.core.plan import Action, Why
 from labtech_cli.core.present import params_json, render
 from labtech_cli.errors import LabtechError
 from labtech_cli.lab import Lab
+from labtech_cli.prepared import Prepared
 from labtech_cli.recorded import Cause, Recorded, live_code
-from labtech_cli.session import Prepared
 from labtech_cli.store.blobs import verify
 from labtech_cli.store.nearest import Descriptions, Difference, Nearest, differences, path_to
 from labtech_cli.store.records import Row

@@ -34,8 +34,8 @@ from labtech_cli.cli.shared import (
 if TYPE_CHECKING:
     from labtech_cli.core.shard import Shard
     from labtech_cli.lab import Lab
+    from labtech_cli.prepared import Prepared
     from labtech_cli.project.config import Config
-    from labtech_cli.session import Prepared
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 SCHEMA = "labtech.plan/1"

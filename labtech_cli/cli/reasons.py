@@ -8,8 +8,8 @@ from typing import Any
 from labtech_cli.cli.differing import difference_text
 from labtech_cli.core.plan import Action, Why
 from labtech_cli.lab import Lab
+from labtech_cli.prepared import Prepared
 from labtech_cli.recorded import describe
-from labtech_cli.session import Prepared
 from labtech_cli.store.nearest import Descriptions, Versionless, differences
 
 

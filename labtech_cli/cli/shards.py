@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from labtech_cli.core.plan import Policy
     from labtech_cli.core.shard import Shard
     from labtech_cli.lab import Lab
+    from labtech_cli.prepared import Prepared
     from labtech_cli.project.targets import Targets
-    from labtech_cli.session import Prepared
 
 ShardOption = Annotated[
     str | None,

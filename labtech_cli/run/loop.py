@@ -7,7 +7,7 @@ before it is said to be done: no delay when little happens, large groups when mu
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from labtech_cli.core.events import Failure, Outcome
@@ -68,6 +68,8 @@ class Loop:
     """1 for each task that runs though it had a result, by number."""
     made: Callable[[int], tuple[str | None, str | None]]
     """The documents that say which code produces a task's result, and where: kept when first asked for."""
+    adopt: Callable[[Sequence[int]], Iterable[tuple[int, bool, Failure | None]]]
+    """Of tasks that other runs have done meanwhile: whether the result may be used, or why the task fails."""
     trust: Trust = field(default_factory=Trust)
     failures: dict[int, Failure] = field(default_factory=dict)
     done_well: bytearray = field(init=False)
@@ -142,6 +144,15 @@ class Loop:
             parked, self._parked = self._parked, []
             self.schedule.resume(parked)
         self.schedule.resume(self.retries.due(began))
+        while self._hand_out():  # again, as long as others are found to have done what some wait for
+            pass
+        if began >= self._look_again:
+            now = time.monotonic()
+            self._look_again = now + max(_IDLE_SECONDS, _PATIENCE * (now - began))
+
+    def _hand_out(self) -> bool:
+        """Give the runner as much as it takes; whether another run has done some of it."""
+        elsewhere: list[int] = []
         with self.storage.claiming() as claim:
             room = self.runner.room()
             while room > 0:
@@ -149,20 +160,26 @@ class Loop:
                 if number is None:
                     self._follow(claim)
                     break
-                if self._is_mine(number, claim) and self._start(number):
+                if self._is_mine(number, claim, elsewhere) and self._start(number):
                     room -= 1
-        if began >= self._look_again:
-            now = time.monotonic()
-            self._look_again = now + max(_IDLE_SECONDS, _PATIENCE * (now - began))
+        for number, usable, failure in self.adopt(elsewhere) if elsewhere else ():
+            if failure is not None:
+                self._lose(number, failure, None)
+            elif usable:
+                self.shelf.done(number)
+                self.schedule.succeeded(number)
+                self.done_well[number] = 1
+                self.teller.end(number, Outcome.LOADED)
+            else:
+                self.replaces[number] = 1
+                self.schedule.put_back(number)
+        return bool(elsewhere)
 
-    def _is_mine(self, number: int, claim: Claiming) -> bool:
+    def _is_mine(self, number: int, claim: Claiming, elsewhere: list[int]) -> bool:
         """Whether to compute a task here: not when another run has done it meanwhile, or is at it."""
         answer = self.claims.ask(number, claim)
         if answer is Claim.DONE:
-            self.shelf.done(number)
-            self.schedule.succeeded(number)
-            self.done_well[number] = 1
-            self.teller.end(number, Outcome.LOADED)
+            elsewhere.append(number)
         elif answer is Claim.HELD:
             self.schedule.hold(number)
             self._parked.append(number)
