@@ -199,11 +199,13 @@ def _undo(
         Change(back, done[back.key].type, done[back.key].code_version, (), "undo", back.key in present)
         for back in entry.before
     ]
+    many = there = sum(change.result for change in changes)
     if not dry_run:
-        place.undo(entry.number)
+        many = place.undo(entry.number)
         place.leave()
-    many = count(sum(change.result for change in changes), "result")
-    print(f"{'would take' if dry_run else 'took'} back {entry.number}: {entry.title} ({many})", file=sys.stderr)
+    stay = f"; {there - many} that were computed since stay as they are" if there > many else ""
+    told = f"({count(many, 'result')}{stay})"
+    print(f"{'would take' if dry_run else 'took'} back {entry.number}: {entry.title} {told}", file=sys.stderr)
     if show:
         with data_stream(output) as out:
             write_moves(place, changes, None if dry_run else entry.number, show, out)

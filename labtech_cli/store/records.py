@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from labtech_cli.store.blobs import Stored
+from labtech_cli.store.blobs import Stored, digest
 
 _LEAST_MEMORY, _MOST_MEMORY = 1 << 20, 1 << 50  # bytes: less is nothing, more is no task's
 
@@ -144,6 +145,11 @@ class Owner(NamedTuple):
     """Grows while it lives."""
 
 
+def content_of(parts: object) -> str:
+    """A digest of a result by the list of its parts, as a storage keeps it, to tell it from one that replaces it."""
+    return digest(json.dumps(parts, sort_keys=True).encode(), strong=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """A result that gets another identity: `cache migrate`. Its bytes stay as they are."""
@@ -156,6 +162,9 @@ class Move:
     code: str | None
     signature: str = ""
     """For the new key; empty leaves that of a result which keeps its key."""
+    content: str = ""
+    """Of a move that leads back: what `content_of` said of the result. It is made for no other: what was computed since
+    is the work of other code."""
 
 
 @dataclass(frozen=True, slots=True)

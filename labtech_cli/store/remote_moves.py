@@ -21,7 +21,7 @@ from typing import Any
 from labtech_cli.errors import StorageError
 from labtech_cli.store.manifests import is_key, moved, place_of
 from labtech_cli.store.places import Place
-from labtech_cli.store.records import Journal, Move
+from labtech_cli.store.records import Journal, Move, content_of
 from labtech_cli.store.remote_leases import JOURNAL, Leases
 from labtech_cli.store.remote_runs import Runs
 
@@ -81,9 +81,12 @@ class Moves:
             raise StorageError(
                 f"storage '{self._where}' has no rewrite {number} to undo", hint="see which there are in the journal"
             )
-        back = _as_journal(entry).before
+        before = _as_journal(entry).before
+        contents = [content_of(old.get("parts")) for old in self._described(before)]
+        back = [move for move, content in zip(before, contents, strict=True) if move.content in ("", content)]
         staged, count = self._stage(back)
         entry |= {"state": "undoing", "staged": staged, "owner": self._runs.register().id}
+        entry["before"] = [asdict(move) for move in back]
         self._write(entry)
         self._finish(entry)
         return count
@@ -189,8 +192,8 @@ def _as_journal(entry: dict[str, Any]) -> Journal:
 def _back(move: Move, old: dict[str, Any]) -> Move:
     """The move that leads back."""
     kind, params = old.get("type", move.type), old.get("params", move.params)
-    code, signature = old.get("code"), old.get("signature", "")
-    return Move(move.new_key, move.key, kind, old.get("code_version"), params, code, signature)
+    code, signature, content = old.get("code"), old.get("signature", ""), content_of(old.get("parts"))
+    return Move(move.new_key, move.key, kind, old.get("code_version"), params, code, signature, content)
 
 
 def _name(number: int) -> str:

@@ -12,10 +12,10 @@ from typing import Any
 from labtech_cli.errors import StorageError
 from labtech_cli.store.database import Database, portions
 from labtech_cli.store.listings import SOUND
-from labtech_cli.store.records import Journal, Move
+from labtech_cli.store.records import Journal, Move, content_of
 
 _SELECT = (
-    "SELECT task.id, key, type, code_version, params, document.digest, signature, format IS NOT NULL "
+    "SELECT task.id, key, type, code_version, params, document.digest, signature, format IS NOT NULL, parts "
     "FROM task LEFT JOIN document ON document.id = task.code"
 )
 
@@ -46,9 +46,12 @@ def undo(database: Database, number: int, needed: Collection[str]) -> int:
         numbers = ", ".join(str(item.number) for item in journal(database)) or "none"
         raise StorageError(f"the journal has no rewrite {number}", hint=f"it has: {numbers}")
     with database.transaction() as connection:
-        _apply(connection, entry.before, needed)
+        rows = _rows(connection, [move.key for move in entry.before])
+        contents = {key: content_of(row[8]) for key, row in rows.items()}
+        back = [move for move in entry.before if move.content in ("", contents.get(move.key))]
+        _apply(connection, back, needed)
         connection.execute("DELETE FROM journal WHERE id = ?", (number,))
-    return len(entry.before)
+    return sum([rows[move.key][7] for move in back if move.key in rows])
 
 
 def _apply(connection: sqlite3.Connection, moves: Sequence[Move], needed: Collection[str]) -> list[Move]:
@@ -58,8 +61,8 @@ def _apply(connection: sqlite3.Connection, moves: Sequence[Move], needed: Collec
     _check(connection, wanted, rows, needed)
     before = []
     for move in wanted:  # out of the way first: one's new key may be another's old one
-        number, key, kind, version, params, code, signature, _ = rows[move.key]
-        before.append(Move(move.new_key, key, kind, version, params, code, signature or ""))
+        number, key, kind, version, params, code, signature, _, parts = rows[move.key]
+        before.append(Move(move.new_key, key, kind, version, params, code, signature or "", content_of(parts)))
         connection.execute("UPDATE task SET key = ? WHERE id = ?", (f"moving:{number}", number))
     for move in wanted:
         connection.execute("DELETE FROM task WHERE key = ?", (move.new_key,))  # a description without a result

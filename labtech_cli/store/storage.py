@@ -138,7 +138,10 @@ class Storage(ABC):
         return []
 
     def undo(self, number: int) -> int:
-        """Take a rewrite back; how many results got their identity back. The journal forgets it."""
+        """Take a rewrite back; how many results got their identity back. The journal forgets it.
+
+        Results that were computed since stay as they are: other code may have made them.
+        """
         raise StorageError(f"storage '{self.describe()}' has no rewrite {number} to undo")
 
     def enter(self, needs: Collection[str]) -> None:

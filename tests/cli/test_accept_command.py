@@ -124,3 +124,16 @@ def test_what_is_not_trusted_is_not_migrated(study: Cli) -> None:
     text = study("cache", "migrate", "study.Fit", "fits.Fit", "--yes", env=KEY).check(1).err
     assert "error: nothing was migrated: the result " in text and "is not signed" in text
     assert "no migration can be undone" in study("cache", "migrate", "--list").check().err
+
+
+def test_what_was_computed_since_is_not_given_the_old_code_when_it_is_undone(study: Cli) -> None:
+    """Nor the old signature: the bytes are others."""
+    study.write("util.py", UTIL.replace("= 2", "= 3"))
+    study("cache", "migrate", "--accept", "Fit", "-m", "study.py", "--yes", env=KEY).check()
+    study("run", "study.py:report", "--rerun", "--progress", "none", env=KEY).check()
+    undone = study("cache", "migrate", "--undo", env=KEY).check()
+    assert "(0 results; 3 that were computed since stay as they are)" in undone.err
+    assert study("run", "study.py:report", "--progress", "none", env=KEY).check().out.split()[-1] == "9"
+    assert not stale(study)
+    study.write("util.py", UTIL)
+    assert stale(study)

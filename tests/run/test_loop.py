@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -197,16 +198,19 @@ def test_an_input_that_was_removed_meanwhile_fails_the_task_that_needs_it(tmp_pa
     assert log.outcomes()[Number(2)] is Outcome.SUCCEEDED
 
 
-def test_damaged_results_are_set_aside_and_computed_again(tmp_path: Path) -> None:
-    import sqlite3
-
-    lab = make_lab(tmp_path, "serial")
-    lab.run_task(After(Number(1)), disable_progress=True)
-    lab.storage.close()
-    database = sqlite3.connect(tmp_path / "storage" / "labtech.db")
+def _spoil(folder: Path) -> None:
+    """Change a byte of each result."""
+    database = sqlite3.connect(folder / "storage" / "labtech.db")
     with database:
         database.execute("UPDATE data SET bytes = CAST(x'00' || substr(bytes, 2) AS BLOB)")
     database.close()
+
+
+def test_damaged_results_are_set_aside_and_computed_again(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path, "serial")
+    lab.run_task(After(Number(1)), disable_progress=True)
+    lab.storage.close()
+    _spoil(tmp_path)
     result, log = execute(lab, [After(Number(1))])
     assert log.outcomes() == {Number(1): Outcome.SUCCEEDED, After(Number(1)): Outcome.SUCCEEDED}
     assert len(log.of(Warned)) == 2 and "was damaged: set aside, computed again" in log.of(Warned)[0].message
@@ -222,3 +226,52 @@ def test_a_full_disk_is_said_once_and_what_else_arrived_runs_another_time(tmp_pa
     assert len(result.failures) == 1
     assert result.counts["failed"] == 1 and result.counts["cancelled"] == 49
     assert len(log.outcomes()) == 50
+
+
+class Overtaken(LocalStorage):
+    """A storage whose damaged result another run replaces the moment after it was read."""
+
+    overtake: Record | None = None
+
+    def load(self, keys: Sequence[str]) -> dict[str, Any]:
+        found = super().load(keys)
+        if self.overtake is not None and self.overtake.key in keys:
+            record, self.overtake = self.overtake, None
+            another = LocalStorage(self.path)
+            another.commit([record])
+            another.close()
+        return found
+
+
+def test_a_good_result_that_came_in_place_of_a_damaged_one_is_not_set_aside(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path, "serial")
+    execute(lab, [Number(1)])
+    key = Number(1).cache_key
+    (row,), good = lab.storage.rows(), lab.storage.load([key])[key]
+    lab.close()
+    _spoil(tmp_path)
+    lab = make_lab(tmp_path, "serial")
+    storage = Overtaken(tmp_path / "storage")
+    storage.overtake = Record(key, row.type, None, row.params, 0.1, 1.0, good, code=row.code)
+    lab.storage = storage
+    done, log = execute(lab, [Number(1)])
+    assert done.counts["loaded"] == 1 and log.of(Warned) == []
+    assert not (tmp_path / "storage" / "damaged").exists()
+    lab.close()
+
+
+class Forgetful(LocalStorage):
+    """A storage that lists a result which it then does not find, as one with a broken index may."""
+
+    def load(self, keys: Sequence[str]) -> dict[str, Any]:
+        return {}
+
+
+def test_a_result_that_is_listed_and_not_there_is_computed_again(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path, "serial")
+    execute(lab, [Number(1)])
+    lab.storage = Forgetful(tmp_path / "storage")
+    done, log = execute(lab, [Number(1)])
+    assert done.counts["succeeded"] == 1
+    assert "is gone, computed again" in log.of(Warned)[0].message
+    lab.close()

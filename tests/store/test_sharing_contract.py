@@ -163,6 +163,22 @@ def test_results_get_another_identity_and_get_it_back(storage: Storage) -> None:
         storage.undo(number)
 
 
+@pytest.mark.parametrize("large", [b"", LARGE], ids=["small", "large"])
+def test_a_result_that_was_computed_since_keeps_what_it_has_when_a_rewrite_is_taken_back(
+    storage: Storage, large: bytes
+) -> None:
+    """Other code may have made it: the old identity, and the old code, are those of the bytes of then."""
+    parts = [large] if large else []
+    storage.commit([record(storage, A, b"a", *parts), record(storage, B, b"b", *parts), record(storage, C)])
+    number = storage.rewrite([move(A, K), replace(move(B, B), params='{"y":3}'), move(C, ABSENT)], "A and B")
+    storage.commit([record(storage, K, b"since", *parts), record(storage, ABSENT, b"since", *parts)])
+    assert storage.undo(number) == 1
+    assert set(storage.present()) == {K, B, ABSENT} and storage.journal() == []
+    assert content(storage.load([K])[K])[0] == content(storage.load([ABSENT])[ABSENT])[0] == b"since"
+    (row,) = storage.rows([B])
+    assert row.type != "n.Moved" and content(storage.load([B])[B])[0] == b"b"
+
+
 def test_two_results_can_change_places(storage: Storage) -> None:
     storage.commit([record(storage, A, b"a", LARGE), record(storage, B, b"b", LARGE + b"b")])
     number = storage.rewrite([move(A, B), move(B, A)], "swap")
