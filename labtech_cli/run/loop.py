@@ -128,9 +128,10 @@ class Loop:
             return False
         self._level = level
         self.schedule.stop()
-        running = self.schedule.running
-        if level == 1 and running:
-            began = min([active.started for _, active in self.runner.active()], default=time.time())
+        active = self.runner.active()
+        if level == 1 and self.schedule.running:
+            began = min([item.started for _, item in active], default=time.time())
+            running = len(active) or self.schedule.running  # the others wait in their workers' queues, for a moment
             tasks = f"{running} running task{'s' * (running != 1)}"
             since = f"the longest has run for {duration(max(0.0, time.time() - began))}"
             self.teller.warn(f"interrupted: waiting for {tasks}, {since}; again to stop them")

@@ -1,7 +1,8 @@
 """A worker process: takes tasks from its socket, runs them one at a time, sends back what became of them.
 
-Two threads: the main one runs tasks; the pulse, ten times a second, sends what is finished while a
-long task runs, gives back tasks that wait behind it, and ends the process group when the parent is gone.
+Two threads: the main one runs tasks, and gives back those that would wait too long behind others; the pulse, ten times
+a second, sends what is finished while a long task runs, gives back tasks that wait behind it, and ends the process
+group when the parent is gone.
 What tasks write goes to a file that the parent reads (see `excerpt`): it is told where a task's own ends.
 """
 
@@ -40,6 +41,7 @@ from labtech_cli.run.worker import Desk, Input, Outcome, Tracker, execute
 PULSE_SECONDS = 0.1
 _NOTHING = contextlib.nullcontext()
 _FLUSH_SECONDS = 0.005  # finished tasks are reported together if they end within this time
+_PATIENCE_SECONDS = 0.05  # what is handed out is to fill 20 ms: what has waited longer is better off elsewhere
 
 
 class Setup(NamedTuple):
@@ -95,6 +97,7 @@ class Server:
         self._sending = threading.Lock()
         self._running: int = NOTHING
         self._since = 0.0
+        self._accepted = 0.0  # when the last work came
         self._flushed = time.monotonic()
         self._capture = FileCapture(output)
         self._capture.install()
@@ -146,6 +149,7 @@ class Server:
                 self._tasks[number] = error
         with self._lock:
             self._queue.extend(batch.work)
+            self._accepted = time.monotonic()
 
     def _make(self, kind: int, version: str | None, key: str, values: Any, deps: Sequence[int]) -> Any:
         if isinstance(self._types[kind], tuple):
@@ -168,6 +172,11 @@ class Server:
                     break
                 number, attempt, needs, keep = self._queue.popleft()
                 self._running, self._since = number, time.monotonic()
+                late = bool(self._queue) and self._since - self._accepted > _PATIENCE_SECONDS
+                if late:
+                    self._give_back()
+            if late:
+                self._send()
             if not all([need in self._inputs for need in needs]):  # what it was to follow failed, or is a file
                 self._put(Returned((number,)))
                 continue
@@ -242,12 +251,16 @@ class Server:
             if self._running != number:
                 return
             self._board.note(self._slot, memory)
-            if self._queue:
-                self._out.append(Returned(tuple(item[0] for item in self._queue)))
-                self._queue.clear()
+            self._give_back()
         if self._out:
             with contextlib.suppress(OSError):
                 self._send()
+
+    def _give_back(self) -> None:
+        """Let others have what waits here. The lock is held."""
+        if self._queue:
+            self._out.append(Returned(tuple(item[0] for item in self._queue)))
+            self._queue.clear()
 
 
 def _find_type(module: str, name: str) -> Any:

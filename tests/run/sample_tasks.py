@@ -48,6 +48,24 @@ class Number:
 
 
 @task
+class Lasts:
+    """Notes in a file's name when it began and where, if it takes any time."""
+
+    value: int
+    seconds: float
+    folder: str
+    fails: bool = False
+
+    def run(self) -> int:
+        if self.seconds:
+            Path(self.folder, f"slow.{self.value}.{os.getpid()}").touch()
+        time.sleep(self.seconds)
+        if self.fails:
+            raise ValueError("no")
+        return self.value
+
+
+@task
 class Traced:
     value: int
     folder: str

@@ -8,13 +8,27 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from runner_kit import PROCESS, Log, execute, make_lab
-from sample_tasks import After, Array, Dies, Fails, LeavesChild, Link, Meets, Number, SpoilsInput, Stays, wait_until
+from sample_tasks import (
+    After,
+    Array,
+    Dies,
+    Fails,
+    Lasts,
+    LeavesChild,
+    Link,
+    Meets,
+    Number,
+    SpoilsInput,
+    Stays,
+    wait_until,
+)
 
 from labtech_cli.core.events import TaskStarted
 from labtech_cli.errors import RunnerError
@@ -199,3 +213,17 @@ def test_a_large_result_is_handed_on_within_a_chain(tmp_path: Path) -> None:
     result, _ = execute(make_lab(tmp_path), [*[Number(value) for value in range(300)], *sums])
     assert result.counts["succeeded"] == 380 and not result.failures
     assert [result.result(task) for task in sums] == [(25_000 * fill, 99) for fill in range(40)]
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["all-goes-well", "the-first-slow-one-fails"])
+def test_slow_tasks_after_many_quick_ones_do_not_wait_in_one_workers_queue(tmp_path: Path, fails: bool) -> None:
+    """They were handed out by the hundred, as the quick ones before them."""
+    slow = [Lasts(number, 0.06, str(tmp_path), fails and number == 0) for number in range(60)]
+    tasks = [Lasts(1000 + number, 0.0, str(tmp_path)) for number in range(600)] + slow
+    done, _ = execute(make_lab(tmp_path, "process"), tasks, keep_going=not fails)
+    began = [path.name.split(".") for path in tmp_path.glob("slow.*")]
+    if fails:
+        assert done.counts["failed"] == 1 and len(began) <= 6, "what waited began after the run was to stop"
+    else:
+        by_worker = Counter(pid for _, _, pid in began)
+        assert len(began) == 60 and min(by_worker.values()) >= 15, by_worker
