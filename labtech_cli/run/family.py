@@ -8,12 +8,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _LINUX = sys.platform == "linux"
 _LOOK_SECONDS = 0.002
+_TELLS_CHILDREN = os.path.exists("/proc/thread-self/children")
 
 
 def die_with_parent() -> None:
@@ -30,16 +31,36 @@ def adopt_orphans() -> None:
 
 def children() -> list[int]:
     """The processes whose parent is this one, those that ended and were not waited for included."""
-    try:
-        found: list[int] = []
-        for thread in os.listdir("/proc/self/task"):
-            with open(f"/proc/self/task/{thread}/children", encoding="ascii") as file:
-                found += map(int, file.read().split())
-        return found
-    except OSError:  # another system, or a kernel without this file
-        import psutil
+    return _children_of(os.getpid())
 
-        return [process.pid for process in psutil.Process().children()]
+
+def below(pid: int) -> Iterator[int]:
+    """All processes that `pid` started, and those that these started."""
+    stack = [pid]
+    while stack:
+        for child in _children_of(stack.pop()):
+            stack.append(child)
+            yield child
+
+
+def _children_of(pid: int) -> list[int]:
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found.extend(map(int, file.read().split()))
+    except OSError:  # it has ended meanwhile, or this system has no such files
+        return [] if _TELLS_CHILDREN else _children_without_proc(pid)
+    return found
+
+
+def _children_without_proc(pid: int) -> list[int]:
+    import psutil
+
+    try:
+        return [child.pid for child in psutil.Process(pid).children()]
+    except psutil.Error:
+        return []  # it has ended meanwhile
 
 
 def is_tracker(pid: int) -> bool:

@@ -13,9 +13,9 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
 
-_TELLS_CHILDREN = os.path.exists("/proc/thread-self/children")
+from labtech_cli.run.family import below
+
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _KILO = 1 if sys.platform == "darwin" else 1024  # the unit of `ru_maxrss`
 _SLACK = 1 << 20
@@ -70,7 +70,7 @@ class Gauge:
         if time.monotonic() < self._next_look:
             return self._sampled
         began, turn = time.thread_time(), self._turn
-        tree, (resident, shared) = list(_below(os.getpid())), self._sizes()
+        tree, (resident, shared) = list(below(os.getpid())), self._sizes()
         if tree:  # they share pages: each counts its part of them
             mine = _proportional(os.getpid()) - (0 if self._own_process else self._born)
             now = max(0, mine) + sum([_proportional(pid) for pid in tree])
@@ -121,26 +121,6 @@ def _open(path: str, flags: int) -> int:
         return -1  # there is no such file on this system, or it is not ours to write
 
 
-def _below(pid: int) -> Iterator[int]:
-    """All processes that `pid` started, and those that these started."""
-    stack = [pid]
-    while stack:
-        for child in _children(stack.pop()):
-            stack.append(child)
-            yield child
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
-                found.extend(map(int, file.read().split()))
-    except OSError:  # it has ended meanwhile, or this system has no such files
-        return [] if _TELLS_CHILDREN else _children_without_proc(pid)
-    return found
-
-
 def _proportional(pid: int) -> int:
     """The bytes of a process's own pages, and its part of those that it shares with others."""
     try:
@@ -159,15 +139,6 @@ def resident(pid: int) -> int:
     except OSError:
         return 0 if os.path.exists("/proc/self/statm") else _resident_without_proc(pid)
     return (int(fields[1]) - int(fields[2])) * _PAGE
-
-
-def _children_without_proc(pid: int) -> list[int]:
-    import psutil
-
-    try:
-        return [child.pid for child in psutil.Process(pid).children()]
-    except psutil.Error:
-        return []  # it has ended meanwhile
 
 
 def _resident_without_proc(pid: int) -> int:

@@ -19,7 +19,7 @@ import time
 import uuid
 from collections.abc import Collection
 
-from labtech_cli.run.family import is_tracker
+from labtech_cli.run.family import below, is_tracker
 from labtech_cli.run.starters import python_command
 from labtech_cli.store.owners import born
 
@@ -97,7 +97,7 @@ def main(pipe: int, command: int, mark: str, before: Collection[int]) -> None:
         gone = os.pidfd_open(command)
         while os.getppid() == command:
             ready, _, _ = select.select([gone, pipe], [], [], _LOOK_SECONDS)
-            pids = _told_by(pipe) if pipe in ready else _below(command)
+            pids = _told_by(pipe) if pipe in ready else below(command)
             known |= {pid: born(pid) for pid in pids if pid not in spared}
             if gone in ready:
                 break
@@ -113,7 +113,7 @@ def _end_all(known: dict[int, str | None], mark: bytes) -> None:
     while time.monotonic() < deadline:
         left = {pid for pid, birth in known.items() if birth is not None and born(pid) == birth}
         left |= {pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if mark in _environment(pid)}
-        left |= {other for pid in left for other in _below(pid)}
+        left |= {other for pid in left for other in below(pid)}
         left = {pid for pid in left if not is_tracker(pid) and born(pid) is not None}
         if not left:
             return
@@ -123,26 +123,9 @@ def _end_all(known: dict[int, str | None], mark: bytes) -> None:
         time.sleep(0.01)
 
 
-def _below(pid: int) -> list[int]:
-    """All processes that one has started, and those have."""
-    found, stack = [], [pid]
-    while stack:
-        parent = stack.pop()
-        with contextlib.suppress(OSError):  # it has ended meanwhile
-            for thread in os.listdir(f"/proc/{parent}/task"):
-                children = [int(child) for child in _read(f"/proc/{parent}/task/{thread}/children").split()]
-                found += children
-                stack += children
-    return found
-
-
 def _environment(pid: int) -> bytes:
-    return _read(f"/proc/{pid}/environ")
-
-
-def _read(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with open(f"/proc/{pid}/environ", "rb") as file:
             return file.read()
     except OSError:  # it has ended meanwhile, or is not ours to look at
         return b""

@@ -16,7 +16,7 @@ from runner_kit import PROCESS, Log, make_lab
 from labtech_cli.core.events import TaskFinished
 from labtech_cli.lab import Lab
 from labtech_cli.project.modules import place_of
-from labtech_cli.run import gauge
+from labtech_cli.run import family, gauge
 from labtech_cli.run.gauge import Gauge
 from labtech_cli.run.loop import Rules
 
@@ -115,10 +115,10 @@ def test_a_gauge_that_may_not_set_the_mark_back_still_tells_growth() -> None:
 
 def test_where_the_system_has_no_such_files_psutil_is_asked() -> None:
     with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as child:
-        assert child.pid in gauge._children_without_proc(os.getpid())
+        assert child.pid in family._children_without_proc(os.getpid())
         assert gauge._resident_without_proc(child.pid) > MB
         child.communicate(b"\n")
-    assert gauge._children_without_proc(child.pid) == [] and gauge._resident_without_proc(child.pid) == 0
+    assert family._children_without_proc(child.pid) == [] and gauge._resident_without_proc(child.pid) == 0
 
 
 def test_nothing_stays_open(tmp_path: Path) -> None:
