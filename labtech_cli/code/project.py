@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from labtech_cli.code.modules import Key, Meaning, Modules
 from labtech_cli.code.parts import Normal, Part, is_task_decorator, normal_of, parts_of
+from labtech_cli.code.scopes import annotation_names
 from labtech_cli.code.table import root_of
 
 _QUIET_BASES = ("typing.", "typing_extensions.", "abc.", "enum.", "labtech_cli.", "builtins.", "collections.abc.")
@@ -123,6 +124,25 @@ class Project:
                 if meaning is not None and any(name.startswith("enum.") for name in meaning.outside):
                     return True
         return False
+
+    def unaliased(self, meaning: Meaning) -> list[Meaning]:
+        """A name in an annotation, and those that it stands for: `Mode` where `Mode = Fast | Slow`."""
+        found, seen = [meaning], set(meaning.keys)
+        for item in found:
+            for key in item.keys:
+                for chain in self._aliased(key):
+                    other = self.modules.meaning(key[0], chain)
+                    if other is not None and not seen.issuperset(other.keys):
+                        seen.update(other.keys)
+                        found.append(other)
+        return found
+
+    def _aliased(self, key: Key) -> Iterator[tuple[str, ...]]:
+        """The names in the values that a top-level name is given, calls left out; `type Mode = ...` is one too."""
+        for node in self.modules.table(key[0]).statements.get(key[1], ()):
+            value = getattr(node, "value", None) if not isinstance(node, ast.Expr) else None
+            if isinstance(value, (ast.Name, ast.Attribute, ast.Subscript, ast.BinOp, ast.Constant)):
+                yield from annotation_names(value)
 
     def is_task(self, found: Class) -> bool:
         """Whether the class is decorated with `@task`, here or, when it is loaded, in fact."""

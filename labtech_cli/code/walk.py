@@ -66,21 +66,23 @@ class Walk:
         self._stored: set[Key] = set()
 
     def start(self, module: str, qual: str) -> None:
-        """Walk from the task type `qual` of `module`."""
+        """Walk from the task type `qual` of `module`, or from an Enum type: of that all methods count."""
         self._enter_module(module)
         family = self.project.family((module, qual))
         self._family = family.classes
+        by_call = self.project.is_enum_made_by_call((module, qual))
+        whole = family.is_open or by_call or self.project.is_enum((module, qual))
         for part in family.parts:
             name = part.qual.rpartition(".")[2]
             is_dunder = name.startswith("__") and name.endswith("__")
             is_class = (part.table.name, part.qual) in family.classes
-            if is_class or family.is_open or name in _OWN_ROOTS or is_dunder:
+            if is_class or whole or name in _OWN_ROOTS or is_dunder:
                 self._todo.append(part)
             else:
                 self._todo += self._own.add(part)
         for base, _ in family.classes:
             self._enter_module(base)
-        if not self.project.nodes((module, qual)):
+        if not (by_call or self.project.nodes((module, qual))):
             self._missing(module, qual)
         self._finish()
 
@@ -140,13 +142,14 @@ class Walk:
     def _field(self, part: Part, meaning: Meaning) -> None:
         """Classes named in the annotation of a field. A task's own fields only ever hold enums and tasks."""
         is_own = (part.table.name, part.qual) in self._family
-        for found in self.project.classes(meaning):
-            is_value = self.project.is_task(found) or self.project.is_enum(found)
-            if is_value or not (is_own or self.project.inherits(found, "typing.Protocol")):
-                self._reach((found[0], found[1].partition(".")[0]), meaning.rest)
-        for key in meaning.keys:
-            if self.project.is_enum_made_by_call(key):
-                self._reach(key)
+        for known in self.project.unaliased(meaning):
+            for found in self.project.classes(known):
+                is_value = self.project.is_task(found) or self.project.is_enum(found)
+                if is_value or not (is_own or self.project.inherits(found, "typing.Protocol")):
+                    self._reach((found[0], found[1].partition(".")[0]), known.rest)
+            for key in known.keys:
+                if self.project.is_enum_made_by_call(key):
+                    self._reach(key)
 
     def _reach(self, key: Key, rest: tuple[str, ...] = ()) -> None:
         task = self.project.task_around(key[0], ".".join((key[1], *rest)))

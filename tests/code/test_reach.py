@@ -195,6 +195,24 @@ def test_an_enum_made_by_a_call_counts(fp: Write) -> None:
     assert names(found) == {"exp:Kind"}
 
 
+ALIASES = {
+    "a union": "Mode = Fast | Slow",
+    "a union of typing": "from typing import Union\nMode = Union[Fast, 'Slow']",
+    "an alias of an alias": "Both = Fast | None\nMode: object = list[Both] | Slow",
+    "quoted": "Mode = 'Fast | Slow'",
+}
+
+
+@pytest.mark.parametrize("how", ALIASES)
+def test_enums_that_an_alias_in_an_annotation_stands_for_count_and_the_alias_does_not(fp: Write, how: str) -> None:
+    kinds = "import enum\nclass Fast(enum.Enum):\n    A = 1\n    def up(self): ...\nclass Slow(enum.Enum):\n    B = 2\n"
+    found = fp(
+        f"{TASK}from kinds import Mode\n@task\nclass T:\n    mode: Mode\n    def run(self): ...\n",
+        kinds=f"{kinds}{ALIASES[how]}\n",
+    )
+    assert names(found) == {"kinds:Fast", "kinds:Fast.up", "kinds:Slow"} and not found.unsure
+
+
 def test_any_method_of_the_task_type_may_be_taken_by_a_computed_name(fp: Write) -> None:
     found = fp(
         f"{TASK}@task\nclass T:\n    def run(self): return getattr(self, self.how)()\n    def one(self): return f()\ndef f(): pass\n"
