@@ -13,6 +13,7 @@ from typing import Any
 from frozendict import frozendict
 
 _NONE: frozenset[type] = frozenset()
+_PLAIN = frozenset((str, int, float, bool, type(None)))
 
 
 def enums_of(task: Any) -> frozenset[type]:
@@ -21,7 +22,9 @@ def enums_of(task: Any) -> frozenset[type]:
     todo: list[Iterable[Any]] = [[getattr(task, name) for name in type(task).__labtech__.parameters]]
     while todo:
         values = todo.pop()
-        kinds = set(map(type, values))
+        kinds = {*map(type, values)} - _PLAIN
+        if not kinds:
+            continue
         found.update(kind for kind in kinds if issubclass(kind, Enum))
         if tuple in kinds:
             todo += [value for value in values if type(value) is tuple]

@@ -8,6 +8,7 @@ import io
 import tokenize
 from dataclasses import dataclass, field
 
+from labtech_cli.code.imports import Import
 from labtech_cli.code.model import digest_of
 from labtech_cli.code.modules import Key, Meaning, Modules
 from labtech_cli.code.places import Owner
@@ -79,6 +80,8 @@ class Normal:
     """Names of attributes it may use."""
     foreign: set[str] = field(default_factory=set)
     """Those of them that it takes from something else than `self`."""
+    loads: list[Import] = field(default_factory=list)
+    """What imports inside it import."""
     unsure: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -122,7 +125,7 @@ def normal_of(modules: Modules, part: Part) -> Normal:
         writer.statements(part.nodes)
     except RecursionError:
         return _too_deep(modules, part)
-    normal = Normal("", attributes=writer.attributes, foreign=writer.foreign)
+    normal = Normal("", attributes=writer.attributes, foreign=writer.foreign, loads=writer.loads)
     meanings = {id(name): _explain(modules, part, writer, name, normal) for name in writer.names}
     for name in writer.fields:
         meaning = modules.meaning(part.table.name, name.chain)
@@ -250,7 +253,7 @@ def _first_line(node: ast.stmt) -> int:
 
 def _is_overload(node: ast.AST) -> bool:
     decorators = getattr(node, "decorator_list", [])
-    return any(ast.unparse(item).rpartition(".")[2] == "overload" for item in decorators)
+    return any((root_of(item) or ("",))[-1] == "overload" for item in decorators)
 
 
 def _is_stored(node: ast.AST) -> bool:

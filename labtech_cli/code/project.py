@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from labtech_cli.code.imports import Import
 from labtech_cli.code.modules import Key, Meaning, Modules
 from labtech_cli.code.parts import Normal, Part, is_task_decorator, normal_of, parts_of
+from labtech_cli.code.places import Owner
 from labtech_cli.code.scopes import annotation_names
 from labtech_cli.code.table import root_of
 
@@ -36,6 +38,7 @@ class Project:
         self._parts: dict[Key, dict[str, Part]] = {}
         self._normal: dict[Part, Normal] = {}
         self._is_task: dict[Class, bool] = {}
+        self._loads: dict[str, list[str]] = {}
         self._bases: dict[Class, tuple[list[Class], list[str]]] = {}
 
     def parts(self, key: Key) -> dict[str, Part]:
@@ -51,6 +54,34 @@ class Project:
         if found is None:
             found = self._normal[part] = normal_of(self.modules, part)
         return found
+
+    def loads(self, module: str) -> list[str]:
+        """The project's modules that a module of it imports when it is imported."""
+        if module not in self._loads:
+            self._loads[module] = self.loaded_by(self.modules.table(module).loads)
+        return self._loads[module]
+
+    def loaded_by(self, imports: Iterable[Import]) -> list[str]:
+        """The project's modules that import statements name: `from package import module` has two."""
+        names: dict[str, None] = {}
+        for item in imports:
+            if self.modules.places[item.module].owner is not Owner.PROJECT:
+                continue
+            names[item.module] = None
+            if item.attribute and self.modules.has_submodule(item.module, item.attribute):
+                names[f"{item.module}.{item.attribute}"] = None
+        return list(names)
+
+    def changed_by_import(self, module: str) -> set[Key] | None:
+        """The project's names in other modules that importing `module` changes; None where that is not all it does."""
+        changed: set[Key] = set()
+        chains = self.modules.table(module).changed_elsewhere()
+        for chain in [()] if chains is None else chains:
+            meaning = self.modules.meaning(module, chain) if chain else None
+            if meaning is None or meaning.outside or not meaning.keys:
+                return None
+            changed.update(meaning.keys)
+        return changed
 
     def nodes(self, found: Class) -> list[ast.ClassDef]:
         """The definitions of a class: several where branches of an `if` compete."""

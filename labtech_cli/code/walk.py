@@ -55,7 +55,14 @@ class Walk:
         self.used: set[Key] = set()
         """Names that are used, not only defined with: what a registry holds matters for these."""
         self._seen: set[Key] = set()
+        self._met: set[Key] = set()
+        """Names that were reached, or are task types that were named."""
         self._modules: set[str] = set()
+        """Those of which something is reached."""
+        self._imported: set[str] = set()
+        """Those that are imported by these."""
+        self._idle: dict[str, set[Key] | None] = {}
+        """Of these, what importing them changes, if that is not followed yet."""
         self._own = _Waiting()
         """Methods of the task type itself."""
         self._others = _Waiting()
@@ -80,8 +87,9 @@ class Walk:
                 self._todo.append(part)
             else:
                 self._todo += self._own.add(part)
-        for base, _ in family.classes:
+        for base, name in family.classes:
             self._enter_module(base)
+            self._met.add((base, name.partition(".")[0]))
         if not (by_call or self.project.nodes((module, qual))):
             self._missing(module, qual)
         self._finish()
@@ -98,6 +106,8 @@ class Walk:
         while True:
             while self._todo:
                 self._follow(self._todo.pop())
+                if not self._todo:
+                    self._wake()
             new = sorted(self.used - asked)
             if not new:
                 break
@@ -136,6 +146,7 @@ class Walk:
             self._outside(meaning.outside)
         for meaning in normal.fields:
             self._field(part, meaning)
+        self._import(self.project.loaded_by(normal.loads))
         self._stored |= normal.stores
         self._todo += self._own.called(normal.attributes) + self._others.called(normal.foreign)
 
@@ -152,6 +163,7 @@ class Walk:
                     self._reach(key)
 
     def _reach(self, key: Key, rest: tuple[str, ...] = ()) -> None:
+        self._met.add(key)
         task = self.project.task_around(key[0], ".".join((key[1], *rest)))
         if task:
             self._name_task((key[0], task))
@@ -193,7 +205,28 @@ class Walk:
                     self.unsure[Unsure(f"{name}:{IMPORT}", table.place.shown, 1, table.warning)] = None
                 if IMPORT in table.statements:
                     self._reach((name, IMPORT))
+                self._import(self.project.loads(name))
             name = name.rpartition(".")[0]
+
+    def _import(self, names: list[str]) -> None:
+        """Modules that are imported, whether or not anything of them is used, and those that they import."""
+        todo = list(names)
+        while todo:
+            name = todo.pop()
+            while name and name not in self._imported:
+                self._imported.add(name)
+                if self.project.modules.places[name].owner is Owner.PROJECT:
+                    if IMPORT in self.project.modules.table(name).statements:
+                        self._idle[name] = self.project.changed_by_import(name)
+                    todo += self.project.loads(name)
+                name = name.rpartition(".")[0]
+
+    def _wake(self) -> None:
+        """Follow what the imports do, unless all they do is to change names of the project that nothing here uses."""
+        for name, changed in list(self._idle.items()):
+            if changed is None or not changed.isdisjoint(self._met):
+                del self._idle[name]
+                self._enter_module(name)
 
     def _whole_module(self, name: str) -> None:
         table = self.project.modules.table(name)

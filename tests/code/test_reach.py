@@ -95,6 +95,8 @@ FOLLOWED = {
     "a chained comparison in a class body": ("LOW = 1\nclass C:\n    ok = 0 < LOW < 2\n", "return C.ok", "C LOW"),
     "a property with a setter": ("class C:\n    @property\n    def p(self): return A\n    @p.setter\n    def p(self, v): B\nA = B = 1\n", "return C().p", "C C.p A B"),
     "a value changed by a function": ("import random\nX = [1, 2]\nS = 3\nrandom.Random(S).shuffle(X)\n", "return X", "X S"),
+    "a value changed by a function of the module that is called for its value": ("X = [1]\nY = [2]\ndef f(a, b, c): a[0] = b[0]; return 1\nok = f(X, Y, 1)\n", "return X", "X f Y"),
+    "a value that a function of the module is given": ("X = [1]\ndef f(a): return a[0]\nok = f(X)\n", "return X", "X"),
     "a name given by an import in the function and elsewhere": ("def f(): return 1\n", "try:\n    from math import tau as f2\nexcept ImportError:\n    f2 = f\nreturn f2", "f"),
 }  # fmt: skip
 
@@ -316,13 +318,95 @@ def test_what_an_import_does_to_others_counts_and_logging_does_not(fp: Write) ->
     assert "exp:<import>" in fp(run("return 1", "import numpy as np\nnp.random.seed(0)\n")).symbols
     assert "exp:<import>" in fp(run("return 1", "import os\nos.environ['OMP_NUM_THREADS'] = '1'\n")).symbols
     found = fp(
-        run("return 1", "import pkg.mod\n") + "\n", pkg__INIT="import random\nrandom.seed(1)\n", pkg__mod="x = 1\n"
-    )
-    assert "pkg:<import>" not in found.symbols  # nothing of it is used
-    found = fp(
         run("return m.x", "import pkg.mod as m\n"), pkg__INIT="import random\nrandom.seed(1)\n", pkg__mod="x = 1\n"
     )
     assert names(found) == {"pkg:<import>", "pkg.mod:x"}
+
+
+BRANCHES = {
+    "!=": "if __name__ != '__main__':\n    V[0] = f()",
+    "not ==": "if not __name__ == '__main__':\n    V[0] = f()",
+    "else": "if __name__ == '__main__':\n    V[0] = g()\nelse:\n    V[0] = f()",
+    "elif": "if __name__ == '__main__' and V:\n    V[0] = g()\nelif V:\n    V[0] = f()",
+    "else of !=": "if __name__ != '__main__':\n    V[0] = f()\nelse:\n    V[0] = g()",
+    "else of in": "if __name__ in ('__main__', '__mp_main__'):\n    V[0] = g()\nelse:\n    V[0] = f()",
+}
+
+
+@pytest.mark.parametrize("how", BRANCHES)
+def test_what_runs_only_when_a_module_is_imported_counts_and_a_scripts_own_block_does_not(fp: Write, how: str) -> None:
+    found = fp(
+        run("return lib.V", "import lib\n"), lib=f"V = [1]\ndef f(): return 1\ndef g(): return 2\n{BRANCHES[how]}\n"
+    )
+    assert names(found) == {"lib:V", "lib:f"} and not found.unsure
+
+
+def test_a_module_of_the_project_wins_over_one_of_python_where_its_folder_comes_first(fp: Write) -> None:
+    files = {"profile": "def f(): return 1\n", "sys": "path = 1\n", "abc": "x = 1\n"}
+    found = fp(run("import profile, sys, abc, cProfile\nreturn profile.f(), sys.path, abc.x, cProfile.run"), **files)
+    assert names(found) == {"profile:f"} and not found.unsure
+
+
+SEEDING = "import random\nrandom.seed(1)\n"
+LOADED = {
+    "import a": ("import seeding\n", "return 1"),
+    "from a package": ("from pkg import seeded\n", "return 1"),
+    "from a package that has the name": ("from pkg import x, sub\n", "return 1"),
+    "a package of a module": ("import bare.mod\n", "return 1"),
+    "two modules further": ("import far\n", "return 1"),
+    "under try": ("try:\n    import seeding\nexcept ImportError:\n    pass\n", "return 1"),
+    "in the function": ("", "import seeding\nreturn 1"),
+    "in a method of a class that is made": (
+        "class C:\n    def f(self):\n        from pkg import seeded as s\n",
+        "return C()",
+    ),
+    "by a module that the function imports": ("", "import far as f\nreturn f"),
+}
+
+
+@pytest.mark.parametrize("how", LOADED)
+def test_what_imported_modules_do_to_others_counts_though_nothing_of_them_is_used(fp: Write, how: str) -> None:
+    before, body = LOADED[how]
+    files = {
+        "pkg__INIT": "x = 1\nfrom .parts import sub\n",
+        "pkg__parts": SEEDING + "sub = 1\n",
+        "pkg__sub": "open('x')\n",
+    }
+    found = fp(
+        run(body, before),
+        **files,
+        seeding=SEEDING,
+        pkg__seeded=SEEDING,
+        bare__INIT=SEEDING,
+        bare__mod="",
+        far="import near as n\n",
+        near="import far\nif n:\n    from seeding import *\n",
+    )
+    assert any(name.endswith(":<import>") for name in found.symbols) and "pkg.sub:<import>" not in found.symbols
+
+
+def test_what_is_imported_for_types_or_by_a_script_alone_does_nothing(fp: Write) -> None:
+    before = (
+        "import typing\nif typing.TYPE_CHECKING:\n    import seeding\nif __name__ == '__main__':\n    import seeding\n"
+    )
+    assert not names(fp(run("return 1", before), seeding=SEEDING))
+
+
+def test_a_function_that_an_imported_module_replaces_is_followed(fp: Write) -> None:
+    lib = {"lib": "def f(): return 1\ndef h(): return 1\n"}
+    for patches in ("import lib\nlib.f = lambda: g()\n", "from lib import f\nf.text = g()\n"):
+        found = fp(run("return lib.f()", "import lib, patches\n"), patches=f"{patches}def g(): return 2\n", **lib)
+        assert {"lib:f", "patches:<import>", "patches:g"} <= names(found)
+        other = fp(run("return lib.h()", "import lib, patches\n"), patches=f"{patches}def g(): return 2\n", **lib)
+        assert names(other) == {"lib:h"}  # what it replaces is not used
+
+
+def test_what_an_imported_module_adds_to_the_task_type_counts(fp: Write) -> None:
+    found = fp(
+        f"{TASK}@task\nclass T:\n    def run(self): return self.x\nimport patches\n",
+        patches="import exp\nexp.T.x = 1\n",
+    )
+    assert names(found) == {"patches:<import>"}
 
 
 def test_a_script_that_calls_main_reaches_nothing_of_it(fp: Write) -> None:
