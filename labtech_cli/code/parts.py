@@ -46,6 +46,11 @@ class Part:
         return f"{self.table.name}:{self.qual}"
 
     @property
+    def is_field(self) -> bool:
+        """Whether it is the default of a field, on its own: see `values_of`."""
+        return len(self.body) == 1 and isinstance(self.body[0], ast.AnnAssign) and self.header is not None
+
+    @property
     def line(self) -> int:
         """Where it begins."""
         nodes = [self.header] if self.header is not None else self.nodes
@@ -113,6 +118,21 @@ def _class_parts(table: Table, qual: str, node: ast.ClassDef, others: list[ast.s
             found.update(_class_parts(table, inner, nodes[0], []))
         else:
             found[inner] = Part(table, inner, nodes, within=names)
+    return found
+
+
+def values_of(part: Part) -> list[Part]:
+    """What the body of a class gives values to, each apart: constants, and fields that have a default."""
+    found = []
+    for node in part.body if part.header is not None else ():
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        alone = ast.ClassDef("", [], [], [node], [])
+        names = {item.id for target in targets for item in ast.walk(target) if isinstance(item, ast.Name)}
+        for name in sorted(names) if getattr(node, "value", None) is not None else ():
+            header = ast.copy_location(alone, node)
+            found.append(Part(part.table, f"{part.qual}.{name}", [], header, [node], part.within))
     return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from labtech_cli.code.imports import Import
 from labtech_cli.code.modules import Key, Meaning, Modules
-from labtech_cli.code.parts import Normal, Part, is_task_decorator, normal_of, parts_of
+from labtech_cli.code.parts import Normal, Part, is_task_decorator, normal_of, parts_of, values_of
 from labtech_cli.code.places import Owner
 from labtech_cli.code.scopes import annotation_names
 from labtech_cli.code.table import root_of
@@ -38,6 +38,7 @@ class Project:
         self._parts: dict[Key, dict[str, Part]] = {}
         self._normal: dict[Part, Normal] = {}
         self._is_task: dict[Class, bool] = {}
+        self._values: dict[Class, list[Part]] = {}
         self._loads: dict[str, list[str]] = {}
         self._bases: dict[Class, tuple[list[Class], list[str]]] = {}
 
@@ -201,6 +202,16 @@ class Project:
         others = [name for item in line for name in self.bases(item)[1]]
         parts = [part for part in parts if part.header is not None or part.nodes]  # else there is no source
         return Family(set(line), parts, any(not name.startswith(_QUIET_BASES) for name in others))
+
+    def values(self, found: Class) -> list[Part]:
+        """The methods of a task type and of its bases, and the values that they give to names of their classes."""
+        if found not in self._values:
+            family = self.family(found)
+            self._values[found] = values = []
+            for part in family.parts:
+                whole = (part.table.name, part.qual) in family.classes
+                values += values_of(part) if whole else [part]
+        return self._values[found]
 
     def _has_task_below(self, module: str, outer: str, qual: str) -> bool:
         """Whether a class between `outer` and `qual` is a task type of its own."""

@@ -70,6 +70,8 @@ class Walk:
         self._tops: set[str] = set()
         self._todo: list[Part] = []
         self._family: set[Class] = set()
+        self._used_tasks: set[Class] = set()
+        """Other task types that code uses, not only fields."""
         self._stored: set[Key] = set()
 
     def start(self, module: str, qual: str) -> None:
@@ -81,9 +83,8 @@ class Walk:
         whole = family.is_open or by_call or self.project.is_enum((module, qual))
         for part in family.parts:
             name = part.qual.rpartition(".")[2]
-            is_dunder = name.startswith("__") and name.endswith("__")
             is_class = (part.table.name, part.qual) in family.classes
-            if is_class or whole or name in _OWN_ROOTS or is_dunder:
+            if is_class or whole or name in _OWN_ROOTS or _is_special(part):
                 self._todo.append(part)
             else:
                 self._todo += self._own.add(part)
@@ -136,9 +137,10 @@ class Walk:
             self.unsure[Unsure(part.name, place.shown, line, reason)] = None
             if reason == ANY_ATTRIBUTE:
                 self._todo += self._own.everything()
+        is_own = part.header is not None and (part.table.name, part.qual) in self._family
         for meaning, quiet in normal.uses:
             for key in meaning.keys:
-                self._reach(key, meaning.rest)
+                self._reach(key, meaning.rest, used=not (quiet or is_own))
                 if not quiet:
                     self.used.add(key)
             for module in meaning.modules:
@@ -162,11 +164,16 @@ class Walk:
                 if self.project.is_enum_made_by_call(key):
                     self._reach(key)
 
-    def _reach(self, key: Key, rest: tuple[str, ...] = ()) -> None:
+    def _reach(self, key: Key, rest: tuple[str, ...] = (), *, used: bool = False) -> None:
+        """`used`: by code, and not only as a decorator, a base, an annotation, or the default of an own field."""
         self._met.add(key)
-        task = self.project.task_around(key[0], ".".join((key[1], *rest)))
+        qual = ".".join((key[1], *rest))
+        task = self.project.task_around(key[0], qual)
         if task:
-            self._name_task((key[0], task))
+            is_value = any(
+                part.header is not None and part.qual == qual for part in self.project.values((key[0], task))
+            )
+            self._name_task((key[0], task), used=used and not is_value)
             return
         if key in self._seen:
             return
@@ -175,25 +182,26 @@ class Walk:
         for part in self.project.parts(key).values():
             inner = self.project.task_around(key[0], part.qual)
             if inner:
-                self._name_task((key[0], inner))
+                self._name_task((key[0], inner), used=used)
             else:
                 self._todo.append(part)
 
-    def _name_task(self, found: Class) -> None:
-        """Another task type: only its name counts, and those of its own methods that this code calls."""
+    def _name_task(self, found: Class, *, used: bool) -> None:
+        """Another task type: its name counts, and those of its methods and values whose names this code uses.
+
+        Where code makes tasks of it, as values, so do the defaults of its fields and what Python calls by itself.
+        """
         name = ".".join(found)
-        if name in self.tasks or found in self._family:
+        if found in self._family:
             return
-        self.tasks.add(name)
-        family = self.project.family(found)
-        for part in family.parts:
-            label = part.qual.rpartition(".")[2]
-            if (
-                (part.table.name, part.qual) not in family.classes
-                and label not in _OWN_ROOTS
-                and not label.startswith("__")
-            ):
-                self._todo += self._others.add(part)
+        if name not in self.tasks:
+            self.tasks.add(name)
+            for part in self.project.values(found):
+                if part.qual.rpartition(".")[2] not in _OWN_ROOTS and not _is_special(part):
+                    self._todo += self._others.add(part)
+        if used and found not in self._used_tasks:
+            self._used_tasks.add(found)
+            self._todo += [part for part in self.project.values(found) if _is_special(part) or part.is_field]
 
     def _enter_module(self, name: str) -> None:
         """What importing a module does counts as soon as anything of it does; so do its packages' imports."""
@@ -245,3 +253,9 @@ class Walk:
             if place.owner is Owner.PACKAGE:
                 name, version = distribution_of(place)
                 self.packages[name] = version
+
+
+def _is_special(part: Part) -> bool:
+    """Whether Python or labtech calls a method of a task by itself, when it is made or used."""
+    name = part.qual.rpartition(".")[2]
+    return name == "post_init" or (name.startswith("__") and name.endswith("__"))
