@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
 from labtech_cli.code.changes import changes
@@ -22,7 +23,7 @@ class Cause(NamedTuple):
     """A task type whose code is not what it was when a result was made."""
 
     type: str
-    """Its name; that of the result's own task type, or of one that it depends on."""
+    """Its name; that of the result's own task type, of one that it depends on, or of an Enum of their parameters."""
     changes: tuple[Change, ...]
     """What changed; empty where the code of then was not recorded."""
 
@@ -83,13 +84,18 @@ class Recorded:
 
 
 def live_code(names: Iterable[str], types: Mapping[str, Any]) -> dict[str, Fingerprint]:
-    """The code of those of the task types `names` that are in `types` or in modules that are imported."""
+    """The code of those of the types `names` that are task types in `types`, or types in modules that are imported."""
     found = {}
     for name in names:
         cls = types[name].cls if name in types else find_class(name)
-        if isinstance(cls, type) and is_task_type(cls):
+        if is_task_type(cls) or is_enum_type(cls):
             found[name] = fingerprint(cls)
     return found
+
+
+def is_enum_type(value: object) -> bool:
+    """Whether `value` is an Enum type, whose code counts where a parameter holds one of its members."""
+    return isinstance(value, type) and issubclass(value, Enum)
 
 
 def describe(causes: Iterable[Cause], *, kinds: bool = True) -> str:

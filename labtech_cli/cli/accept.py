@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from labtech_cli.cli.catalogue import types_of
 from labtech_cli.cli.recode import Recoder
 from labtech_cli.cli.shared import load_module
 from labtech_cli.errors import ConfigError, did_you_mean
-from labtech_cli.recorded import Recorded, live_code
+from labtech_cli.recorded import Recorded, is_enum_type, live_code
 from labtech_cli.report.words import count
 from labtech_cli.store.migrate import Change, Migration
 from labtech_cli.store.records import Move
+from labtech_cli.store.restore import find_class
 from labtech_cli.store.storage import Storage
 
 
@@ -27,8 +28,9 @@ def plan_accept(place: Storage, words: Sequence[str], modules: Sequence[str], ev
         what = f"the code of '{names[0]}' is" if names else "the module is"
         raise ConfigError(f"{what} not at hand", hint="add --module FILE.py")
     types = types_of([load_module(file) for file in files])
-    live = live_code([_type_named(name, types) for name in names] or types, types)
     recorded = Recorded(place)
+    known = {*types, *_enums(recorded, place)}
+    live = live_code([_type_named(name, types, known) for name in names] or known, types)
     recoder = Recoder(recorded)
     migration, lost = Migration(), 0
     for row in place.rows():
@@ -44,12 +46,19 @@ def plan_accept(place: Storage, words: Sequence[str], modules: Sequence[str], ev
     return migration
 
 
-def _type_named(text: str, types: Mapping[str, Any]) -> str:
-    """The full name of a task type of the modules."""
-    found = sorted(name for name in types if name == text or name.endswith("." + text))
+def _enums(recorded: Recorded, place: Storage) -> set[str]:
+    """The Enum types that results were recorded with, and that the modules have."""
+    codes = {digest for _, digest in place.codes() if digest is not None}
+    names = {name for digest in codes for name, _ in recorded.known_closure(digest) or ()}
+    return {name for name in names if is_enum_type(find_class(name))}
+
+
+def _type_named(text: str, types: Mapping[str, Any], known: Collection[str]) -> str:
+    """The full name of a task type of the modules, or of an Enum type that results were recorded with."""
+    found = sorted(name for name in known if name == text or name.endswith("." + text))
     if text in found or len(found) == 1:
         return text if text in found else found[0]
     if found:
         raise ConfigError(f"'{text}' is ambiguous: {', '.join(found)}", hint="give the full name")
-    hint = did_you_mean(text, {*types, *(kind.label for kind in types.values())})
+    hint = did_you_mean(text, {*known, *(kind.label for kind in types.values())})
     raise ConfigError(f"the modules have no task type '{text}'", hint=hint)

@@ -67,7 +67,7 @@ class Recoder:
         Where the code that is there now is the same text under the same names, it is the same code: what it
         refers to is what moved.
         """
-        new_name = request.renamed(name) if not request.enum else name
+        new_name = request.renamed(name)
         then = self._recorded.fingerprint(code)
         if then is None:
             return new_name, code

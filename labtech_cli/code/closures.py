@@ -1,7 +1,8 @@
 """The code behind each task of a graph: its own type's, and that of everything it depends on.
 
 A result is made by its task's code from results that other code made, so what it is recorded with is
-the *closure*: the code digest of every task type below it. A closure is kept as a document whose digest
+the *closure*: the code digest of every task type below it, and of every Enum type whose members are
+among the parameters, unless the task type's own code has it already. A closure is kept as a document whose digest
 is one short text per result, and there are few of them: tasks of one shape share theirs.
 """
 
@@ -12,15 +13,16 @@ from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
-from labtech_cli.code.fingerprint import fingerprint
+from labtech_cli.code.fingerprint import fingerprint, is_projects
+from labtech_cli.code.members import enums_of
 from labtech_cli.code.model import Fingerprint
 from labtech_cli.code.record import to_json
 from labtech_cli.core.graph import Graph
 
 SCHEMA = "labtech.codes/1"
 Closure = frozenset[tuple[str, str]]
-"""Pairs of a task type's name and the digest of its code. A type appears twice where results that two
-versions of it made have met."""
+"""Pairs of the name of a task type, or of an Enum type, and the digest of its code. A type appears twice
+where results that two versions of it made have met."""
 
 
 class Codes:
@@ -29,7 +31,8 @@ class Codes:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self.types: dict[type, Fingerprint] = {}
-        self._own: dict[type, Closure] = {}
+        self._own: dict[tuple[type, frozenset[type]], Closure] = {}
+        self._enums = [enums_of(task) for task in graph.tasks]
         self._closures: list[Closure] = []
         self._numbers: dict[Closure, int] = {}
         self._texts: dict[int, tuple[str, str]] = {}
@@ -51,7 +54,7 @@ class Codes:
     def of_closure(self, number: int) -> dict[str, Fingerprint]:
         """The code of the types in one of the graph's own closures, by their names."""
         names = {name for name, _ in self._closures[number]}
-        return {_name(kind): known for kind, known in self.types.items() if _name(kind) in names}
+        return {known.type: known for known in self.types.values() if known.type in names}
 
     def documents(self, closures: Iterable[int]) -> dict[str, str]:
         """The documents to keep with results of these closures: theirs and their types'."""
@@ -66,27 +69,34 @@ class Codes:
         return {name: version for known in self.types.values() for name, version in known.packages.items()}
 
     def _walk(self, loaded: Callable[[int], Closure | None]) -> list[int]:
-        """Bottom-up; what has the same type and the same closures below it has the same closure."""
+        """Bottom-up; what has the same type, Enum types and closures below it has the same closure."""
         found: list[int] = []
-        known: dict[tuple[type, frozenset[int]], int] = {}
+        known: dict[tuple[type, frozenset[type], frozenset[int]], int] = {}
         for number, task in enumerate(self._graph.tasks):
             given = loaded(number)
             if given is not None:
                 found.append(self._number(given))
                 continue
             deps = self._graph.deps[number]
-            shape = type(task), frozenset([found[dep] for dep in deps]) if deps else frozenset()
+            below = frozenset([found[dep] for dep in deps]) if deps else frozenset()
+            shape = type(task), self._enums[number], below
             if shape not in known:
-                below = [self._closures[closure] for closure in shape[1]]
-                known[shape] = self._number(self._own_code(shape[0]).union(*below))
+                closures = [self._closures[closure] for closure in below]
+                known[shape] = self._number(self._own_code(*shape[:2]).union(*closures))
             found.append(known[shape])
         return found
 
-    def _own_code(self, kind: type) -> Closure:
-        if kind not in self._own:
-            self.types[kind] = fingerprint(kind)
-            self._own[kind] = frozenset({(_name(kind), self.types[kind].digest)})
-        return self._own[kind]
+    def _own_code(self, kind: type, enums: frozenset[type]) -> Closure:
+        """The code of a task type, and of the Enum types of its values that it does not include."""
+        if (kind, enums) not in self._own:
+            own = self.types[kind] = fingerprint(kind)
+            codes = {(own.type, own.digest)}
+            for enum, code in [(enum, fingerprint(enum)) for enum in enums if is_projects(enum)]:
+                if not code.symbols.keys() <= own.symbols.keys():
+                    self.types[enum] = code
+                    codes.add((code.type, code.digest))
+            self._own[kind, enums] = frozenset(codes)
+        return self._own[kind, enums]
 
     def _number(self, closure: Closure) -> int:
         if closure not in self._numbers:
@@ -125,7 +135,3 @@ def _texts(value: Any) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ValueError("not a list of codes")
     return value
-
-
-def _name(kind: Any) -> str:
-    return str(kind.__labtech__.name)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from weakref import WeakKeyDictionary
 
 from labtech_cli.code.changes import changes
 from labtech_cli.code.model import Change, Fingerprint, Symbol, Unsure, digest_of_symbols
+from labtech_cli.code.places import Owner
 from labtech_cli.code.project import Project
 from labtech_cli.code.record import from_json, renamed, to_json
 from labtech_cli.code.registries import Registries
 from labtech_cli.code.walk import Walk
+from labtech_cli.core.key import enum_name
 from labtech_cli.core.task import type_of
+from labtech_cli.names import canonical_module
 
 __all__ = [
     "Change",
@@ -21,6 +25,7 @@ __all__ = [
     "fingerprint",
     "forget",
     "from_json",
+    "is_projects",
     "renamed",
     "to_json",
 ]
@@ -38,19 +43,24 @@ class _Shared:
 _shared = _Shared()
 
 
-def fingerprint(task_type: type) -> Fingerprint:
-    """The code that `task_type` can reach. Computed once per process; raises `TaskError` for other classes."""
-    known = _shared.known.get(task_type)
+def fingerprint(kind: type) -> Fingerprint:
+    """The code that a task type, or an Enum type, can reach. Once per process; raises `TaskError` for other classes."""
+    known = _shared.known.get(kind)
     if known is None:
-        kind = type_of(task_type)
-        qual = task_type.__qualname__
-        known = fingerprint_of(kind.name.removesuffix(f".{qual}"), qual)
-        _shared.known[task_type] = known
+        name = enum_name(kind) if issubclass(kind, Enum) else type_of(kind).name
+        qual = kind.__qualname__
+        known = fingerprint_of(name.removesuffix(f".{qual}"), qual)
+        _shared.known[kind] = known
     return known
 
 
+def is_projects(kind: type) -> bool:
+    """Whether a class is the project's own: the code of others is not followed."""
+    return _shared.project.modules.places[canonical_module(kind.__module__)].owner is Owner.PROJECT
+
+
 def fingerprint_of(module: str, qual: str) -> Fingerprint:
-    """The fingerprint of the task type `qual` of `module`, read from its files: nothing is imported."""
+    """The fingerprint of the task type or Enum type `qual` of `module`, read from its files: nothing is imported."""
     global _shared
     if not _shared.project.modules.is_current():
         kept = _shared.known

@@ -65,8 +65,16 @@ def _codes(code: CodeType) -> dict[str, list[tuple[Any, ...]]]:
 
 def _essence(code: CodeType) -> tuple[Any, ...]:
     """What a function does, without where it stands."""
-    consts = tuple([_essence(item) if isinstance(item, CodeType) else repr(item) for item in code.co_consts])
+    consts = tuple([_essence(item) if isinstance(item, CodeType) else _text(item) for item in code.co_consts])
     return (code.co_qualname, code.co_code, code.co_names, code.co_varnames, consts)
+
+
+def _text(value: Any) -> Any:
+    """A constant as text, which tells `1` from `1.0`; as it is where Python refuses to write its many digits."""
+    try:
+        return repr(value)
+    except ValueError:
+        return value
 
 
 def _has_other_constants(module: ModuleType, tree: ast.Module) -> bool:

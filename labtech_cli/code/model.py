@@ -38,7 +38,7 @@ class Fingerprint:
     """The code a task type can reach."""
 
     type: str
-    """The task type's name, as in `TaskType.name`."""
+    """The task type's name, as in `TaskType.name`; or that of an Enum type."""
     digest: str
     """Of the names and digests of `symbols`, and of nothing else."""
     symbols: Mapping[str, Symbol]

@@ -7,10 +7,11 @@ import os
 import warnings
 from dataclasses import dataclass, field
 
+from labtech_cli.code.imports import Import
 from labtech_cli.code.loaded import is_outdated
 from labtech_cli.code.notebook import main_cells
 from labtech_cli.code.places import Owner, Place, Places
-from labtech_cli.code.table import Import, Table
+from labtech_cli.code.table import Table
 
 _OF_EVERY_MODULE = frozenset(("__file__", "__path__", "__name__", "__doc__", "__dict__", "__package__", "__spec__"))
 _EDITED = "the file was changed after it was imported: what runs is not what is read here"
@@ -172,6 +173,13 @@ class Modules:
                 if found is not None:
                     return found
         return None
+
+    def has_submodule(self, package: str, name: str) -> bool:
+        """Whether `from package import name` imports a module of the project."""
+        if not self.places[package].folders or self.places[f"{package}.{name}"].owner is not Owner.PROJECT:
+            return False
+        table = self.table(package)
+        return name not in table.made and name not in table.imports
 
     def outside_star(self, table: Table) -> str:
         """The module outside the project that a name may come from by `import *`; empty if there is none."""

@@ -8,6 +8,7 @@ import io
 import tokenize
 from dataclasses import dataclass, field
 
+from labtech_cli.code.imports import Import
 from labtech_cli.code.model import digest_of
 from labtech_cli.code.modules import Key, Meaning, Modules
 from labtech_cli.code.places import Owner
@@ -45,6 +46,11 @@ class Part:
         return f"{self.table.name}:{self.qual}"
 
     @property
+    def is_field(self) -> bool:
+        """Whether it is the default of a field, on its own: see `values_of`."""
+        return len(self.body) == 1 and isinstance(self.body[0], ast.AnnAssign) and self.header is not None
+
+    @property
     def line(self) -> int:
         """Where it begins."""
         nodes = [self.header] if self.header is not None else self.nodes
@@ -79,6 +85,8 @@ class Normal:
     """Names of attributes it may use."""
     foreign: set[str] = field(default_factory=set)
     """Those of them that it takes from something else than `self`."""
+    loads: list[Import] = field(default_factory=list)
+    """What imports inside it import."""
     unsure: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -113,6 +121,21 @@ def _class_parts(table: Table, qual: str, node: ast.ClassDef, others: list[ast.s
     return found
 
 
+def values_of(part: Part) -> list[Part]:
+    """What the body of a class gives values to, each apart: constants, and fields that have a default."""
+    found = []
+    for node in part.body if part.header is not None else ():
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        alone = ast.ClassDef("", [], [], [node], [])
+        names = {item.id for target in targets for item in ast.walk(target) if isinstance(item, ast.Name)}
+        for name in sorted(names) if getattr(node, "value", None) is not None else ():
+            header = ast.copy_location(alone, node)
+            found.append(Part(part.table, f"{part.qual}.{name}", [], header, [node], part.within))
+    return found
+
+
 def normal_of(modules: Modules, part: Part) -> Normal:
     """What `part` says, with every name replaced by what it means."""
     writer = Writer(part.table.place, within=part.within)
@@ -122,7 +145,7 @@ def normal_of(modules: Modules, part: Part) -> Normal:
         writer.statements(part.nodes)
     except RecursionError:
         return _too_deep(modules, part)
-    normal = Normal("", attributes=writer.attributes, foreign=writer.foreign)
+    normal = Normal("", attributes=writer.attributes, foreign=writer.foreign, loads=writer.loads)
     meanings = {id(name): _explain(modules, part, writer, name, normal) for name in writer.names}
     for name in writer.fields:
         meaning = modules.meaning(part.table.name, name.chain)
@@ -250,7 +273,7 @@ def _first_line(node: ast.stmt) -> int:
 
 def _is_overload(node: ast.AST) -> bool:
     decorators = getattr(node, "decorator_list", [])
-    return any(ast.unparse(item).rpartition(".")[2] == "overload" for item in decorators)
+    return any((root_of(item) or ("",))[-1] == "overload" for item in decorators)
 
 
 def _is_stored(node: ast.AST) -> bool:

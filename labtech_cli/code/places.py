@@ -78,13 +78,10 @@ class Places:
         return place.owner is Owner.PROJECT and (bool(place.file) or name == self._main)
 
     def _find(self, name: str) -> Place:
-        top = name.partition(".")[0]
         parent = name.rpartition(".")[0]
         if parent and self[parent].owner is not Owner.PROJECT:
             return Place(name, self[parent].owner)
         module = sys.modules.get(_MAIN if name == self._main else name)
-        if module is None and top == name and name in sys.stdlib_module_names:
-            return Place(name, Owner.PYTHON)
         if module is not None:
             return _placed(name, getattr(module, "__file__", None), getattr(module, "__path__", ()))
         spec = _spec(name, list(self[parent].folders) if parent else None)

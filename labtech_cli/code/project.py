@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from labtech_cli.code.imports import Import
 from labtech_cli.code.modules import Key, Meaning, Modules
-from labtech_cli.code.parts import Normal, Part, is_task_decorator, normal_of, parts_of
+from labtech_cli.code.parts import Normal, Part, is_task_decorator, normal_of, parts_of, values_of
+from labtech_cli.code.places import Owner
+from labtech_cli.code.scopes import annotation_names
 from labtech_cli.code.table import root_of
 
 _QUIET_BASES = ("typing.", "typing_extensions.", "abc.", "enum.", "labtech_cli.", "builtins.", "collections.abc.")
@@ -35,6 +38,8 @@ class Project:
         self._parts: dict[Key, dict[str, Part]] = {}
         self._normal: dict[Part, Normal] = {}
         self._is_task: dict[Class, bool] = {}
+        self._values: dict[Class, list[Part]] = {}
+        self._loads: dict[str, list[str]] = {}
         self._bases: dict[Class, tuple[list[Class], list[str]]] = {}
 
     def parts(self, key: Key) -> dict[str, Part]:
@@ -50,6 +55,34 @@ class Project:
         if found is None:
             found = self._normal[part] = normal_of(self.modules, part)
         return found
+
+    def loads(self, module: str) -> list[str]:
+        """The project's modules that a module of it imports when it is imported."""
+        if module not in self._loads:
+            self._loads[module] = self.loaded_by(self.modules.table(module).loads)
+        return self._loads[module]
+
+    def loaded_by(self, imports: Iterable[Import]) -> list[str]:
+        """The project's modules that import statements name: `from package import module` has two."""
+        names: dict[str, None] = {}
+        for item in imports:
+            if self.modules.places[item.module].owner is not Owner.PROJECT:
+                continue
+            names[item.module] = None
+            if item.attribute and self.modules.has_submodule(item.module, item.attribute):
+                names[f"{item.module}.{item.attribute}"] = None
+        return list(names)
+
+    def changed_by_import(self, module: str) -> set[Key] | None:
+        """The project's names in other modules that importing `module` changes; None where that is not all it does."""
+        changed: set[Key] = set()
+        chains = self.modules.table(module).changed_elsewhere()
+        for chain in [()] if chains is None else chains:
+            meaning = self.modules.meaning(module, chain) if chain else None
+            if meaning is None or meaning.outside or not meaning.keys:
+                return None
+            changed.update(meaning.keys)
+        return changed
 
     def nodes(self, found: Class) -> list[ast.ClassDef]:
         """The definitions of a class: several where branches of an `if` compete."""
@@ -124,6 +157,25 @@ class Project:
                     return True
         return False
 
+    def unaliased(self, meaning: Meaning) -> list[Meaning]:
+        """A name in an annotation, and those that it stands for: `Mode` where `Mode = Fast | Slow`."""
+        found, seen = [meaning], set(meaning.keys)
+        for item in found:
+            for key in item.keys:
+                for chain in self._aliased(key):
+                    other = self.modules.meaning(key[0], chain)
+                    if other is not None and not seen.issuperset(other.keys):
+                        seen.update(other.keys)
+                        found.append(other)
+        return found
+
+    def _aliased(self, key: Key) -> Iterator[tuple[str, ...]]:
+        """The names in the values that a top-level name is given, calls left out; `type Mode = ...` is one too."""
+        for node in self.modules.table(key[0]).statements.get(key[1], ()):
+            value = getattr(node, "value", None) if not isinstance(node, ast.Expr) else None
+            if isinstance(value, (ast.Name, ast.Attribute, ast.Subscript, ast.BinOp, ast.Constant)):
+                yield from annotation_names(value)
+
     def is_task(self, found: Class) -> bool:
         """Whether the class is decorated with `@task`, here or, when it is loaded, in fact."""
         if found not in self._is_task:
@@ -150,6 +202,16 @@ class Project:
         others = [name for item in line for name in self.bases(item)[1]]
         parts = [part for part in parts if part.header is not None or part.nodes]  # else there is no source
         return Family(set(line), parts, any(not name.startswith(_QUIET_BASES) for name in others))
+
+    def values(self, found: Class) -> list[Part]:
+        """The methods of a task type and of its bases, and the values that they give to names of their classes."""
+        if found not in self._values:
+            family = self.family(found)
+            self._values[found] = values = []
+            for part in family.parts:
+                whole = (part.table.name, part.qual) in family.classes
+                values += values_of(part) if whole else [part]
+        return self._values[found]
 
     def _has_task_below(self, module: str, outer: str, qual: str) -> bool:
         """Whether a class between `outer` and `qual` is a task type of its own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from labtech_cli.code.table import Import
+from labtech_cli.code.imports import Import
 
 
 class Open:

@@ -11,8 +11,9 @@ import ast
 import builtins
 import copy
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
+from labtech_cli.code.imports import Import, imports_of, is_script, loads_of
 from labtech_cli.code.places import Place
 
 IMPORT = "<import>"
@@ -37,14 +38,6 @@ _SILENT = frozenset(dir(builtins)) - {"exec", "eval"}
 _DEFINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-class Import(NamedTuple):
-    """What an import statement binds a name to."""
-
-    module: str
-    attribute: str | None
-    """None: the module itself."""
-
-
 class Table:
     """The names of one module."""
 
@@ -58,6 +51,8 @@ class Table:
         self.imports: dict[str, list[Import]] = {}
         self.for_types: dict[str, list[Import]] = {}
         """Imports under `if TYPE_CHECKING`, which annotations use."""
+        self.loads: dict[Import, None] = {}
+        """What its import statements name, whatever they bind: importing it imports these."""
         self.stars: list[str] = []
         self.star_lines: list[int] = []
         self.statements: dict[str, list[ast.stmt]] = {}
@@ -98,6 +93,22 @@ class Table:
         whole = all(isinstance(node.value, (ast.List, ast.Tuple)) for node in listed)
         return name in strings if listed and whole else not name.startswith("_") or name in strings
 
+    def changed_elsewhere(self) -> list[tuple[str, ...]] | None:
+        """The names of other modules that importing this one changes; None where it does more than to change names."""
+        found = []
+        for node in self.statements.get(IMPORT, ()):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+                *chain, last = root_of(node.value.func) or ("",)
+                chain = chain if last in MUTATORS else []
+            elif isinstance(node, ast.Assign) and len(node.targets) == 1:
+                chain = list(root_of(node.targets[0]) or ())
+            else:
+                chain = []
+            if not chain:
+                return None
+            found.append(tuple(name for name in chain if name != "[]"))
+        return found
+
     def pruned(self, statement: ast.stmt, name: str) -> ast.stmt:
         """`statement` with only what concerns `name`."""
         if isinstance(statement, (ast.If, ast.Try)):
@@ -126,18 +137,23 @@ class Table:
 
     def _enter(self, statement: ast.stmt) -> None:
         if isinstance(statement, ast.If):
-            test = ast.unparse(statement.test)
-            if test in ("TYPE_CHECKING", "typing.TYPE_CHECKING", "t.TYPE_CHECKING"):
+            if (root_of(statement.test) or ("",))[-1] == "TYPE_CHECKING":
                 for inner in _flat(statement.body):
                     self._import(inner, self.for_types)
                 for inner in statement.orelse:
                     self._enter(inner)
                 return
-            if "__name__" in test and "__main__" in test:
-                self.script.update(*(self._touched(inner) for inner in statement.body))
+            if (of_script := is_script(statement.test)) is not None:
+                script, imported = statement.body, statement.orelse
+                if not of_script:
+                    script, imported = imported, script
+                self.script.update(*(self._touched(inner) for inner in script))
+                for inner in imported:
+                    self._enter(inner)
                 return
         for inner in [statement] if not isinstance(statement, _NESTING) else _flat([statement]):
             self._import(inner, self.imports)
+            self.loads.update(dict.fromkeys(loads_of(inner, self.place)))
         touched = self._touched(statement)
         for name in touched:
             self.statements.setdefault(name, []).append(statement)
@@ -198,11 +214,24 @@ class Table:
         ):
             return set()
         if chain[-1] not in MUTATORS and not alone:
-            return set()
+            return self._filled(chain[0], node) if len(chain) == 1 else set()
         owner = self._elsewhere(chain[0]) if len(chain) > 1 or chain[0] in self.imports else IMPORT
         given = {item.id for item in node.args if isinstance(item, ast.Name)} if alone else set()
         data = {name for name in given & self.made if not self.definitions(name)}
         return data or {owner}
+
+    def _filled(self, name: str, call: ast.Call) -> set[str]:
+        """What a function of this module, called for its value, visibly changes of what it is given."""
+        functions = [node for node in self.statements.get(name, ()) if isinstance(node, ast.FunctionDef)]
+        given = [(place, item.id) for place, item in enumerate(call.args) if isinstance(item, ast.Name)]
+        return {
+            data
+            for function in functions
+            for place, data in given
+            if data in self.made
+            and place < len(function.args.args)
+            and _changes(function, function.args.args[place].arg)
+        }
 
     def _starts_program(self, chain: tuple[str, ...]) -> bool:
         """Whether a call is that of a script's `main()`, by its name or because it runs tasks."""
@@ -225,18 +254,6 @@ _LEAVES = (ast.expr_context, ast.operator, ast.Constant)
 _CLOSED = (*_DEFINES, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
-def imports_of(node: ast.AST, place: Place) -> Iterator[tuple[str, Import]]:
-    """The names an import statement binds in the module at `place`, and to what; `*` for all."""
-    if isinstance(node, ast.Import):
-        for item in node.names:
-            top = item.name.partition(".")[0]
-            yield item.asname or top, Import(item.name if item.asname else top, None)
-    elif isinstance(node, ast.ImportFrom):
-        module = _absolute(node, place)
-        for item in node.names:
-            yield item.asname or item.name, Import(module, item.name)
-
-
 def root_of(node: ast.AST) -> tuple[str, ...] | None:
     """The dotted names of `a.b[...].c` up to its first subscript or call, or None without a name to begin with."""
     chain: list[str] = []
@@ -254,15 +271,6 @@ def root_of(node: ast.AST) -> tuple[str, ...] | None:
     return (node.id, *reversed(chain))
 
 
-def _absolute(node: ast.ImportFrom, place: Place) -> str:
-    """The full name of the module that a `from` import names."""
-    if not node.level:
-        return node.module or ""
-    parts = place.name.split(".")
-    base = parts[: len(parts) - node.level + bool(place.folders)]
-    return ".".join([*base, node.module] if node.module else base)
-
-
 def _flat(nodes: list[ast.stmt]) -> Iterator[ast.AST]:
     """All nodes that run when `nodes` do: functions and classes are given, but not entered."""
     todo: list[Any] = list(reversed(nodes))
@@ -277,6 +285,20 @@ def _flat(nodes: list[ast.stmt]) -> Iterator[ast.AST]:
                 todo.extend([item for item in reversed(value) if isinstance(item, ast.AST)])
             elif isinstance(value, ast.AST) and not isinstance(value, _LEAVES):
                 todo.append(value)
+
+
+def _changes(function: ast.FunctionDef, name: str) -> bool:
+    """Whether a function visibly changes what its parameter `name` holds."""
+    for node in ast.walk(function):
+        if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, (ast.Store, ast.Del)):
+            chain = root_of(node)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MUTATORS:
+            chain = root_of(node.func)
+        else:
+            continue
+        if chain is not None and chain[0] == name:
+            return True
+    return False
 
 
 def _one_target(statement: ast.Assign, name: str) -> ast.stmt:

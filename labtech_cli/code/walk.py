@@ -55,7 +55,14 @@ class Walk:
         self.used: set[Key] = set()
         """Names that are used, not only defined with: what a registry holds matters for these."""
         self._seen: set[Key] = set()
+        self._met: set[Key] = set()
+        """Names that were reached, or are task types that were named."""
         self._modules: set[str] = set()
+        """Those of which something is reached."""
+        self._imported: set[str] = set()
+        """Those that are imported by these."""
+        self._idle: dict[str, set[Key] | None] = {}
+        """Of these, what importing them changes, if that is not followed yet."""
         self._own = _Waiting()
         """Methods of the task type itself."""
         self._others = _Waiting()
@@ -63,24 +70,28 @@ class Walk:
         self._tops: set[str] = set()
         self._todo: list[Part] = []
         self._family: set[Class] = set()
+        self._used_tasks: set[Class] = set()
+        """Other task types that code uses, not only fields."""
         self._stored: set[Key] = set()
 
     def start(self, module: str, qual: str) -> None:
-        """Walk from the task type `qual` of `module`."""
+        """Walk from the task type `qual` of `module`, or from an Enum type: of that all methods count."""
         self._enter_module(module)
         family = self.project.family((module, qual))
         self._family = family.classes
+        by_call = self.project.is_enum_made_by_call((module, qual))
+        whole = family.is_open or by_call or self.project.is_enum((module, qual))
         for part in family.parts:
             name = part.qual.rpartition(".")[2]
-            is_dunder = name.startswith("__") and name.endswith("__")
             is_class = (part.table.name, part.qual) in family.classes
-            if is_class or family.is_open or name in _OWN_ROOTS or is_dunder:
+            if is_class or whole or name in _OWN_ROOTS or _is_special(part):
                 self._todo.append(part)
             else:
                 self._todo += self._own.add(part)
-        for base, _ in family.classes:
+        for base, name in family.classes:
             self._enter_module(base)
-        if not self.project.nodes((module, qual)):
+            self._met.add((base, name.partition(".")[0]))
+        if not (by_call or self.project.nodes((module, qual))):
             self._missing(module, qual)
         self._finish()
 
@@ -96,6 +107,8 @@ class Walk:
         while True:
             while self._todo:
                 self._follow(self._todo.pop())
+                if not self._todo:
+                    self._wake()
             new = sorted(self.used - asked)
             if not new:
                 break
@@ -124,9 +137,10 @@ class Walk:
             self.unsure[Unsure(part.name, place.shown, line, reason)] = None
             if reason == ANY_ATTRIBUTE:
                 self._todo += self._own.everything()
+        is_own = part.header is not None and (part.table.name, part.qual) in self._family
         for meaning, quiet in normal.uses:
             for key in meaning.keys:
-                self._reach(key, meaning.rest)
+                self._reach(key, meaning.rest, used=not (quiet or is_own))
                 if not quiet:
                     self.used.add(key)
             for module in meaning.modules:
@@ -134,24 +148,32 @@ class Walk:
             self._outside(meaning.outside)
         for meaning in normal.fields:
             self._field(part, meaning)
+        self._import(self.project.loaded_by(normal.loads))
         self._stored |= normal.stores
         self._todo += self._own.called(normal.attributes) + self._others.called(normal.foreign)
 
     def _field(self, part: Part, meaning: Meaning) -> None:
         """Classes named in the annotation of a field. A task's own fields only ever hold enums and tasks."""
         is_own = (part.table.name, part.qual) in self._family
-        for found in self.project.classes(meaning):
-            is_value = self.project.is_task(found) or self.project.is_enum(found)
-            if is_value or not (is_own or self.project.inherits(found, "typing.Protocol")):
-                self._reach((found[0], found[1].partition(".")[0]), meaning.rest)
-        for key in meaning.keys:
-            if self.project.is_enum_made_by_call(key):
-                self._reach(key)
+        for known in self.project.unaliased(meaning):
+            for found in self.project.classes(known):
+                is_value = self.project.is_task(found) or self.project.is_enum(found)
+                if is_value or not (is_own or self.project.inherits(found, "typing.Protocol")):
+                    self._reach((found[0], found[1].partition(".")[0]), known.rest)
+            for key in known.keys:
+                if self.project.is_enum_made_by_call(key):
+                    self._reach(key)
 
-    def _reach(self, key: Key, rest: tuple[str, ...] = ()) -> None:
-        task = self.project.task_around(key[0], ".".join((key[1], *rest)))
+    def _reach(self, key: Key, rest: tuple[str, ...] = (), *, used: bool = False) -> None:
+        """`used`: by code, and not only as a decorator, a base, an annotation, or the default of an own field."""
+        self._met.add(key)
+        qual = ".".join((key[1], *rest))
+        task = self.project.task_around(key[0], qual)
         if task:
-            self._name_task((key[0], task))
+            is_value = any(
+                part.header is not None and part.qual == qual for part in self.project.values((key[0], task))
+            )
+            self._name_task((key[0], task), used=used and not is_value)
             return
         if key in self._seen:
             return
@@ -160,25 +182,26 @@ class Walk:
         for part in self.project.parts(key).values():
             inner = self.project.task_around(key[0], part.qual)
             if inner:
-                self._name_task((key[0], inner))
+                self._name_task((key[0], inner), used=used)
             else:
                 self._todo.append(part)
 
-    def _name_task(self, found: Class) -> None:
-        """Another task type: only its name counts, and those of its own methods that this code calls."""
+    def _name_task(self, found: Class, *, used: bool) -> None:
+        """Another task type: its name counts, and those of its methods and values whose names this code uses.
+
+        Where code makes tasks of it, as values, so do the defaults of its fields and what Python calls by itself.
+        """
         name = ".".join(found)
-        if name in self.tasks or found in self._family:
+        if found in self._family:
             return
-        self.tasks.add(name)
-        family = self.project.family(found)
-        for part in family.parts:
-            label = part.qual.rpartition(".")[2]
-            if (
-                (part.table.name, part.qual) not in family.classes
-                and label not in _OWN_ROOTS
-                and not label.startswith("__")
-            ):
-                self._todo += self._others.add(part)
+        if name not in self.tasks:
+            self.tasks.add(name)
+            for part in self.project.values(found):
+                if part.qual.rpartition(".")[2] not in _OWN_ROOTS and not _is_special(part):
+                    self._todo += self._others.add(part)
+        if used and found not in self._used_tasks:
+            self._used_tasks.add(found)
+            self._todo += [part for part in self.project.values(found) if _is_special(part) or part.is_field]
 
     def _enter_module(self, name: str) -> None:
         """What importing a module does counts as soon as anything of it does; so do its packages' imports."""
@@ -190,7 +213,28 @@ class Walk:
                     self.unsure[Unsure(f"{name}:{IMPORT}", table.place.shown, 1, table.warning)] = None
                 if IMPORT in table.statements:
                     self._reach((name, IMPORT))
+                self._import(self.project.loads(name))
             name = name.rpartition(".")[0]
+
+    def _import(self, names: list[str]) -> None:
+        """Modules that are imported, whether or not anything of them is used, and those that they import."""
+        todo = list(names)
+        while todo:
+            name = todo.pop()
+            while name and name not in self._imported:
+                self._imported.add(name)
+                if self.project.modules.places[name].owner is Owner.PROJECT:
+                    if IMPORT in self.project.modules.table(name).statements:
+                        self._idle[name] = self.project.changed_by_import(name)
+                    todo += self.project.loads(name)
+                name = name.rpartition(".")[0]
+
+    def _wake(self) -> None:
+        """Follow what the imports do, unless all they do is to change names of the project that nothing here uses."""
+        for name, changed in list(self._idle.items()):
+            if changed is None or not changed.isdisjoint(self._met):
+                del self._idle[name]
+                self._enter_module(name)
 
     def _whole_module(self, name: str) -> None:
         table = self.project.modules.table(name)
@@ -209,3 +253,9 @@ class Walk:
             if place.owner is Owner.PACKAGE:
                 name, version = distribution_of(place)
                 self.packages[name] = version
+
+
+def _is_special(part: Part) -> bool:
+    """Whether Python or labtech calls a method of a task by itself, when it is made or used."""
+    name = part.qual.rpartition(".")[2]
+    return name == "post_init" or (name.startswith("__") and name.endswith("__"))

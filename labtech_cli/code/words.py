@@ -6,11 +6,13 @@ import ast
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from labtech_cli.code.imports import Import, imports_of, loads_of
 from labtech_cli.code.places import Place
 from labtech_cli.code.scopes import Open, Scope, Scopes
-from labtech_cli.code.table import MUTATORS, imports_of
+from labtech_cli.code.table import MUTATORS
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_MOST_BITS = 2_000  # of integers that are written in decimal: fewer digits than any limit that can be set
 _FORGOTTEN = frozenset(("ctx", "kind", "type_comment", "annotation", "returns", "type_params", "type_ignores"))
 
 
@@ -26,6 +28,7 @@ class Words(Scopes):
         self.foreign: set[str] = set()
         """Those of them that are not taken from `self` itself."""
         self.calls: list[tuple[Open, ast.Call, Open | None]] = []
+        self.loads: list[Import] = []
         self.fields: list[Open] = []
         """Names in the annotations of a class's fields."""
         self.marks: list[tuple[int, tuple[str, ...]]] = []
@@ -149,6 +152,8 @@ class Words(Scopes):
         self.out.append(")")
 
     def _import(self, node: ast.Import | ast.ImportFrom) -> None:
+        if len(self.scopes) > 1:
+            self.loads += loads_of(node, self.place)
         for name, found in imports_of(node, self.place):
             if len(self.scopes) > 1 and name != "*":
                 self.scopes[-1].imports.setdefault(name, []).append(found)
@@ -198,7 +203,7 @@ class Words(Scopes):
         self.out.append(")")
 
     def _constant(self, node: ast.Constant) -> None:
-        self.out.append(repr(node.value) + ",")
+        self.out.append(constant_text(node.value) + ",")
         if isinstance(node.value, str) and node.value.isidentifier():
             self.attributes.add(node.value)
 
@@ -215,6 +220,11 @@ class Words(Scopes):
         if name is not None:
             self.bind(name)
         self._any(node)
+
+
+def constant_text(value: object) -> str:
+    """A constant as text. Python refuses to write an integer of more than some thousands of decimal digits."""
+    return hex(value) if type(value) is int and value.bit_length() > _MOST_BITS else repr(value)
 
 
 def _is_self(node: ast.AST) -> bool:

@@ -88,6 +88,52 @@ def test_accepted_results_are_current_until_it_is_undone(study: Cli) -> None:
     assert stale(study)
 
 
+KINDS = "import enum\n\n\nclass Fast(enum.Enum):\n    X = 1\n\n    def scale(self):\n        return self.value * 2\n"
+LOOSE = """\
+import labtech_cli as labtech
+from kinds import Fast
+
+
+@labtech.task
+class Fit:
+    options: dict
+
+    def run(self):
+        return self.options["mode"].scale()
+
+
+report = Fit({"mode": Fast.X})
+"""
+
+
+@pytest.mark.parametrize("accepted", ["--all", "Fast", "kinds.Fast"])
+def test_the_code_of_an_enum_that_no_annotation_names_is_told_of_and_accepted(tmp_path: Path, accepted: str) -> None:
+    cli = Cli(tmp_path)
+    cli.write("study.py", LOOSE)
+    cli.write("kinds.py", KINDS)
+    cli("run", "study.py:report", "--runner", "serial", "--progress", "none").check()
+    assert not stale(cli)
+    cli.write("kinds.py", KINDS.replace("* 2", "* 3"))
+    assert stale(cli)
+    assert "return self.value * 3" in cli("why", "study.py:report").check().out
+    listed = cli("cache", "ls", "-m", "study.py", "--json").check().out
+    assert '"status": "stale"' in listed or '"status":"stale"' in listed
+    cli("cache", "migrate", "--accept", accepted, "-m", "study.py", "--yes").check()
+    assert not stale(cli)
+
+
+def test_an_enum_that_is_moved_takes_its_code_along(tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    cli.write("study.py", LOOSE)
+    cli.write("kinds.py", KINDS)
+    cli("run", "study.py:report", "--runner", "serial", "--progress", "none").check()
+    cli.write("modes.py", KINDS)
+    cli.write("kinds.py", "")
+    cli.write("study.py", LOOSE.replace("kinds", "modes"))
+    cli("cache", "migrate", "kinds.Fast", "modes.Fast", "--yes").check()
+    assert not stale(cli)
+
+
 def test_what_is_wrong_is_said(study: Cli) -> None:
     migrate = "cache", "migrate", "--accept"
     assert study(*migrate, "Fit").error() == "the code of 'Fit' is not at hand; add --module FILE.py"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+import http
 from typing import Any
 
 import pytest
@@ -22,6 +24,29 @@ class Low:
 @labtech.task
 class High:
     parts: list[Any]
+
+    def run(self) -> int:
+        return 1
+
+
+class Mode(enum.Enum):
+    FAST = 1
+
+    def factor(self) -> int:
+        return int(self.value)
+
+
+class Named(enum.Enum):
+    ONE = 1
+
+
+@labtech.task
+class Loose:
+    value: Any
+    named: Named = Named.ONE
+
+    class Inner(enum.Enum):
+        ONE = 1
 
     def run(self) -> int:
         return 1
@@ -69,6 +94,35 @@ def test_documents_hold_the_closures_and_the_code_of_their_types() -> None:
     for closure in codes.current:
         assert read_closure(documents[codes.digest(closure)]) == codes.closure(closure)
         assert all(digest in documents for _, digest in codes.closure(closure))
+
+
+def closures(*tasks: Any) -> list[set[str]]:
+    graph = Graph(tasks)
+    codes = Codes(graph)
+    return [names(codes.closure(codes.current[graph.index[task.cache_key]])) for task in tasks]
+
+
+@pytest.mark.parametrize("value", [Mode.FAST, [1, {"a": ["x", Mode.FAST]}]], ids=["itself", "deep inside"])
+def test_an_enum_that_no_annotation_names_counts_where_a_parameter_holds_a_member(value: Any) -> None:
+    assert closures(Loose(value), Loose(1), High([Loose(value)])) == [
+        {"Loose", "Mode"},
+        {"Loose"},
+        {"High", "Loose", "Mode"},
+    ]
+
+
+def test_enums_that_the_task_types_code_has_already_and_those_of_libraries_are_not_named_again() -> None:
+    assert closures(Loose(Named.ONE), Loose(http.HTTPStatus.OK)) == [{"Loose"}, {"Loose"}]
+
+
+def test_all_methods_of_such_an_enum_count_and_an_enum_inside_a_task_type_is_one_too() -> None:
+    graph = Graph([Loose(Mode.FAST), Loose(Loose.Inner.ONE)])
+    codes = Codes(graph)
+    symbols = {name.partition(":")[2] for known in codes.types.values() for name in known.symbols}
+    assert {"Mode", "Mode.factor", "Loose.Inner"} <= symbols
+    assert not any("not found" in item.reason for known in codes.types.values() for item in known.unsure)
+    documents = codes.documents(codes.current)
+    assert all(known.digest in documents for known in codes.types.values())
 
 
 @pytest.mark.parametrize("text", ["", "1", "[]", "{}", '{"schema":"labtech.codes/1"}', "[" * 100_000])

@@ -143,3 +143,16 @@ def test_a_file_edited_after_its_import_is_unsure_until_it_is_loaded_again(fp: W
     (fp.folder / "lib.py").write_text(lib.replace("= 1", "= 3"))
     importlib.reload(sys.modules["lib"])
     assert code.fingerprint_of("exp", "T").unsure == ()
+
+
+def test_integers_of_more_digits_than_python_writes_are_compared(fp: Write) -> None:
+    digits = "f" * 4_000
+    for where in ("N = 0x{}", "if 0x{} > 1:\n    N = 1", "N = [-0x{}]"):
+        one, two = (fp(run("return N", where.format(text) + "\n")) for text in (digits, digits[1:] + "e"))
+        assert one.digest != two.digest and not one.unsure
+
+
+def test_a_loaded_module_with_such_an_integer_can_be_compared_with_its_file(fp: Write) -> None:
+    fp.write(run("return 0x" + "f" * 4_000))
+    module = importlib.import_module("exp")
+    assert code.fingerprint(module.T).symbols
