@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from labtech_cli.lab import Lab
 
 
+_IMPORTED_BEFORE = ("process", "fork", "fork-per-task", "thread", "serial")
+"""Runners whose workers have, from the beginning, the modules that this process has imported, in the same state."""
+
+
 class Session:
     """One execution of a plan."""
 
@@ -192,16 +196,24 @@ class Session:
             self.lab.trust,
         )
 
-    def _made(self, number: int) -> tuple[str | None, str | None]:
-        """The documents that say which code made a result and where; kept before the first result that names them."""
+    def _made(self) -> tuple[list[str], str | None]:
+        """The documents that say which code made the results that have arrived, by number, and where; they are kept
+        before the first result that names them."""
+        codes = self.prepared.staleness.codes
         if self._where is None:
-            codes = self.prepared.staleness.codes
             self._where, text = self.origin.document(codes.packages(), command_line())
             self.storage.keep({self._where: text})
-        if not self._digests or self._adoption.changed:
+        edited = codes.note_edits(imported=self.lab.runner not in _IMPORTED_BEFORE)
+        if edited:
+            names = ", ".join([name.rpartition(".")[2] for name in edited])
+            what = (
+                "was changed while tasks run, and workers may import it only now: results count as made by other code"
+            )
+            self._emit(Warned(self.run_id, time.time(), f"the code of {names} {what}"))
+        if not self._digests or self._adoption.changed or edited:
             self._adoption.changed = False
             self._digests = self._keep_codes()
-        return self._digests[number], self._where
+        return self._digests, self._where
 
     def _keep_codes(self) -> list[str]:
         """The digests of the documents that say which code makes each task's result; they are kept."""

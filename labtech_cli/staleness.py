@@ -59,7 +59,7 @@ class Staleness:
 
     def actual(self, plan: Plan) -> list[int]:
         """The closures of what the plan will make, given that it loads what other code made."""
-        if not self.stale and not self.taken:
+        if not self.stale and not self.taken and not self.codes.edited:
             return self.codes.current
 
         def loaded(number: int) -> Closure | None:

@@ -9,11 +9,12 @@ is one short text per result, and there are few of them: tasks of one shape shar
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
-from labtech_cli.code.fingerprint import fingerprint, is_projects
+from labtech_cli.code.fingerprint import edited_modules, fingerprint, is_projects
 from labtech_cli.code.members import enums_of
 from labtech_cli.code.model import Fingerprint
 from labtech_cli.code.record import to_json
@@ -33,6 +34,8 @@ class Codes:
         self.types: dict[type, Fingerprint] = {}
         self._own: dict[tuple[type, frozenset[type]], Closure] = {}
         self._enums = [enums_of(task) for task in graph.tasks]
+        self.edited: dict[type, str] = {}
+        """What stands for the code of types of which that is not known any more (see `note_edits`)."""
         self._closures: list[Closure] = []
         self._numbers: dict[Closure, int] = {}
         self._texts: dict[int, tuple[str, str]] = {}
@@ -42,6 +45,22 @@ class Codes:
     def actual(self, loaded: Callable[[int], Closure | None]) -> list[int]:
         """The closures of what a run makes, where `loaded(number)` is that of a result made by other code."""
         return self._walk(loaded)
+
+    def note_edits(self, *, imported: bool) -> list[str]:
+        """Look whether files were changed that workers may import only now: the names of the types that are made from
+        now on by nobody knows which code. `imported`: workers import all modules anew, not only those that are not
+        imported here. Without such modules a look costs a few microseconds, else that much a file."""
+        names = edited_modules(imported=imported)
+        types = self.types.items() if names else ()
+        found = {
+            kind: own.type
+            for kind, own in types
+            if kind not in self.edited and any(symbol.partition(":")[0] in names for symbol in own.symbols)
+        }
+        self.edited |= {kind: f"edited:{uuid.uuid4().hex}" for kind in found}
+        if found:
+            self._own = {}
+        return list(found.values())
 
     def digest(self, closure: int) -> str:
         """The digest of a closure's document."""
@@ -90,11 +109,11 @@ class Codes:
         """The code of a task type, and of the Enum types of its values that it does not include."""
         if (kind, enums) not in self._own:
             own = self.types[kind] = fingerprint(kind)
-            codes = {(own.type, own.digest)}
+            codes = {(own.type, self.edited.get(kind, own.digest))}
             for enum, code in [(enum, fingerprint(enum)) for enum in enums if is_projects(enum)]:
                 if not code.symbols.keys() <= own.symbols.keys():
                     self.types[enum] = code
-                    codes.add((code.type, code.digest))
+                    codes.add((code.type, self.edited.get(enum, code.digest)))
             self._own[kind, enums] = frozenset(codes)
         return self._own[kind, enums]
 

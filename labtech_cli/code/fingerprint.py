@@ -22,6 +22,7 @@ __all__ = [
     "Symbol",
     "Unsure",
     "changes",
+    "edited_modules",
     "fingerprint",
     "forget",
     "from_json",
@@ -52,6 +53,11 @@ def fingerprint(kind: type) -> Fingerprint:
         known = fingerprint_of(name.removesuffix(f".{qual}"), qual)
         _shared.known[kind] = known
     return known
+
+
+def edited_modules(*, imported: bool) -> set[str]:
+    """See `Modules.edited`."""
+    return _shared.project.modules.edited(imported=imported)
 
 
 def is_projects(kind: type) -> bool:

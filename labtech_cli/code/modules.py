@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import sys
 import warnings
 from dataclasses import dataclass, field
 
@@ -49,6 +50,12 @@ class Modules:
     def is_current(self) -> bool:
         """Whether all files read are as they were."""
         return all(stamp(file) == known for file, known in self._stamps.items())
+
+    def edited(self, *, imported: bool) -> set[str]:
+        """The modules whose files are not as they were when they were read; of those that this process has imported
+        only where `imported` says that others import them anew."""
+        files = {table.place.file: name for name, table in self._tables.items() if imported or name not in sys.modules}
+        return {name for file, name in files.items() if file in self._stamps and stamp(file) != self._stamps[file]}
 
     def tables(self) -> list[Table]:
         """The modules read so far."""

@@ -24,15 +24,18 @@ class Commits:
     storage: Storage
     claims: Claims
     replaces: Sequence[int]
-    made: Callable[[int], tuple[str | None, str | None]]
+    made: Callable[[], tuple[Sequence[str], str | None]]
     trust: Trust
 
     def save(self, ended: list[Outcome], keep_going: bool) -> list[int]:
         """Save results; those that cannot be saved become failures in `ended`. Of the others, unless it is to go on,
         those are left out and named that need not be tried: one error tells it all, and they run another time."""
-        records = [(outcome, self._record(outcome)) for outcome in ended if outcome.failure is None]
-        if not records:
+        done = [outcome for outcome in ended if outcome.failure is None]
+        if not done:
             return []
+        kept = any(not type(self.graph.tasks[outcome.number]).__labtech__.keeps_nothing for outcome in done)
+        codes, origin = self.made() if kept else ((), None)
+        records = [(outcome, self._record(outcome, codes, origin)) for outcome in done]
         try:
             self._commit(records)
         except LabtechError as error:
@@ -62,13 +65,13 @@ class Commits:
         self.storage.commit([record for _, record in records])
         self.claims.committed([outcome.number for outcome, _ in records])
 
-    def _record(self, outcome: Outcome) -> Record:
+    def _record(self, outcome: Outcome, codes: Sequence[str], origin: str | None) -> Record:
         task = self.graph.tasks[outcome.number]
         kind = type(task).__labtech__
         stored = None if kind.keeps_nothing else outcome.stored
-        code = origin = None
+        code = None
         if stored is not None:
-            code, origin = self.made(outcome.number)
+            code = codes[outcome.number]
             stored = self.trust.sign(task._labtech_key, stored)
         return Record(
             task._labtech_key,
@@ -81,7 +84,7 @@ class Commits:
             bool(self.replaces[outcome.number]),
             outcome.peak_memory,
             code,
-            origin,
+            origin if stored is not None else None,
         )
 
 

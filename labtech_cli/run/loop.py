@@ -66,8 +66,9 @@ class Loop:
     """1 for each task that is to run, by number."""
     replaces: bytearray
     """1 for each task that runs though it had a result, by number."""
-    made: Callable[[int], tuple[str | None, str | None]]
-    """The documents that say which code produces a task's result, and where: kept when first asked for."""
+    made: Callable[[], tuple[Sequence[str], str | None]]
+    """The documents that say which code has produced the results that are there now, by number, and where: kept when
+    first asked for."""
     adopt: Callable[[Sequence[int]], Iterable[tuple[int, bool, Failure | None]]]
     """Of tasks that other runs have done meanwhile: whether the result may be used, or why the task fails."""
     trust: Trust = field(default_factory=Trust)

@@ -1,4 +1,5 @@
-"""What another run computes meanwhile is looked at before anything is built on it, like what a plan loads."""
+"""What changes while a run goes on: what another run computes is looked at before anything is built on it, like what a
+plan loads; what may have been made by code that came only now is not recorded as made by that of before."""
 
 from __future__ import annotations
 
@@ -137,3 +138,61 @@ def test_a_damaged_result_of_another_run_is_never_used(cli: Cli, where: str) -> 
     assert waits.returncode == 0 and "whole of good" in out, err
     assert "was damaged: set aside, computed again" in err
     assert os.listdir(cli.folder / "kept" / "damaged")
+
+
+LAZY = """
+import os, time
+import labtech_cli as labtech
+
+@labtech.task
+class Late:
+    n: int = 1
+
+    def run(self):
+        open("begun", "w").close()
+        while not os.path.exists("go"):
+            time.sleep(0.02)
+        import helper
+        return helper.made()
+
+@labtech.task
+class Early:
+    n: int = 1
+
+    def run(self):
+        return "early"
+
+late = [Early(), Late()]
+"""
+
+
+def test_code_that_is_imported_after_it_was_changed_is_not_taken_for_that_of_before(cli: Cli) -> None:
+    cli.write("meanwhile.py", LAZY)
+    cli.write("helper.py", "def made():\n    return 'v1'\n")
+    with command(cli, "late", "kept") as run:
+        until(cli.folder / "begun")
+        cli.write("helper.py", "def made():\n    return 'version 2'\n")
+        (cli.folder / "go").touch()
+        out, _ = run.communicate(timeout=SECONDS)
+    err = (cli.folder / "late.err").read_text()
+    assert run.returncode == 0 and "version 2" in out
+    assert "the code of Late was changed while tasks run, and is imported only now" in err
+    cli.write("helper.py", "def made():\n    return 'v1'\n")
+    rows = cli("cache", "ls", "--module", "meanwhile.py", "--storage", "kept", "--json").check().document()["results"]
+    assert {row["type"].rpartition(".")[2]: row["status"] for row in rows} == {"Late": "stale", "Early": "current"}
+    assert "v1" in cli("run", "meanwhile.py:late", "--rerun-stale", "--storage", "kept").check().out
+
+
+def test_code_that_was_imported_before_it_was_changed_stays_what_results_are_recorded_with(cli: Cli) -> None:
+    """To edit while a run goes on is what people do."""
+    cli.write("meanwhile.py", LAZY.replace("        import helper\n", "").replace("import os,", "import helper, os,"))
+    cli.write("helper.py", "def made():\n    return 'v1'\n")
+    with command(cli, "late", "kept") as run:
+        until(cli.folder / "begun")
+        cli.write("helper.py", "def made():\n    return 'version 2'\n")
+        (cli.folder / "go").touch()
+        out, _ = run.communicate(timeout=SECONDS)
+    assert run.returncode == 0 and "v1" in out
+    assert "was changed while" not in (cli.folder / "late.err").read_text()
+    cli.write("helper.py", "def made():\n    return 'v1'\n")
+    assert cli("plan", "meanwhile.py:late", "--check", "--storage", "kept").check().err.count("other code") == 0
