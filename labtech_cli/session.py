@@ -206,9 +206,7 @@ class Session:
         edited = codes.note_edits(imported=self.lab.runner not in _IMPORTED_BEFORE)
         if edited:
             names = ", ".join([name.rpartition(".")[2] for name in edited])
-            what = (
-                "was changed while tasks run, and workers may import it only now: results count as made by other code"
-            )
+            what = "was changed while tasks run, and is imported only now: their results count as made by other code"
             self._emit(Warned(self.run_id, time.time(), f"the code of {names} {what}"))
         if not self._digests or self._adoption.changed or edited:
             self._adoption.changed = False
