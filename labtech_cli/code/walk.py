@@ -61,6 +61,8 @@ class Walk:
         """Those of which something is reached."""
         self._imported: set[str] = set()
         """Those that are imported by these."""
+        self._whole: set[str] = set()
+        """Those that are used as values."""
         self._idle: dict[str, set[Key] | None] = {}
         """Of these, what importing them changes, if that is not followed yet."""
         self._own = _Waiting()
@@ -237,11 +239,18 @@ class Walk:
                 self._enter_module(name)
 
     def _whole_module(self, name: str) -> None:
+        """A module used as a value: all it makes counts, and what it imports from others by name."""
+        if name in self._whole or self.project.modules.places[name].owner is not Owner.PROJECT:
+            return
+        self._whole.add(name)
         table = self.project.modules.table(name)
         self._enter_module(name)
         for made in sorted(table.made | set(table.imports)):
-            if made in table.made:
-                self._reach((name, made))
+            meaning = self.project.modules.meaning(name, (made,)) or Meaning("")
+            for key in [(name, made)] if made in table.made else meaning.keys:
+                self._reach(key, meaning.rest)
+        for star in table.stars:
+            self._whole_module(star)
 
     def _outside(self, names: list[str]) -> None:
         for dotted in names:
