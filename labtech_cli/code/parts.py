@@ -13,7 +13,7 @@ from labtech_cli.code.imports import Import
 from labtech_cli.code.model import digest_of
 from labtech_cli.code.modules import Key, Meaning, Modules
 from labtech_cli.code.places import Owner
-from labtech_cli.code.scopes import Open
+from labtech_cli.code.scopes import Open, annotation_names
 from labtech_cli.code.table import IMPORT, Table, root_of
 from labtech_cli.code.unsure import ANY_ATTRIBUTE, doubts, doubts_of_value, named_module
 from labtech_cli.code.writer import Writer
@@ -49,7 +49,10 @@ class Part:
     @property
     def is_field(self) -> bool:
         """Whether it is the default of a field, on its own: see `values_of`."""
-        return len(self.body) == 1 and isinstance(self.body[0], ast.AnnAssign) and self.header is not None
+        node = self.body[0] if len(self.body) == 1 and self.header is not None else None
+        if not isinstance(node, ast.AnnAssign):
+            return False
+        return all(name[-1] != "ClassVar" for name in annotation_names(node.annotation))
 
     @property
     def line(self) -> int:

@@ -172,10 +172,9 @@ class Walk:
         qual = ".".join((key[1], *rest))
         task = self.project.task_around(key[0], qual)
         if task:
-            is_value = any(
-                part.header is not None and part.qual == qual for part in self.project.values((key[0], task))
-            )
-            self._name_task((key[0], task), used=used and not is_value)
+            values = self.project.values((key[0], task))
+            is_constant = any(part.header is not None and not part.is_field for part in values if part.qual == qual)
+            self._name_task((key[0], task), used=used and not is_constant)
             return
         if key in self._seen:
             return
@@ -189,7 +188,7 @@ class Walk:
                 self._todo.append(part)
 
     def _name_task(self, found: Class, *, used: bool) -> None:
-        """Another task type: its name counts, and those of its methods and values whose names this code uses.
+        """Another task type: its name counts, and those of its methods and constants whose names this code uses.
 
         Where code makes tasks of it, as values, so do the defaults of its fields and what Python calls by itself.
         """
@@ -199,7 +198,7 @@ class Walk:
         if name not in self.tasks:
             self.tasks.add(name)
             for part in self.project.values(found):
-                if part.qual.rpartition(".")[2] not in _OWN_ROOTS and not _is_special(part):
+                if not (part.is_field or _is_special(part) or part.qual.rpartition(".")[2] in _OWN_ROOTS):
                     self._todo += self._others.add(part)
         if used and found not in self._used_tasks:
             self._used_tasks.add(found)

@@ -108,14 +108,20 @@ class Words(Scopes):
     def _subscript(self, node: ast.Subscript) -> None:
         stored = not isinstance(node.ctx, ast.Load)
         self.out.append("=[" if stored else "[]")
+        known = len(self.dynamic)
         owner = self.write(node.value)
+        if isinstance(node.slice, ast.Constant):
+            del self.dynamic[known:]
         if owner is not None:
             owner.stored |= stored
         self.write(node.slice)
 
     def _call(self, node: ast.Call) -> None:
         self.out.append("Call(")
+        known = len(self.dynamic)
         function = self.write(node.func)
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "get" and _is_constant(node.args):
+            del self.dynamic[known:]
         if function is not None and function.chain[-1] in MUTATORS and len(function.chain) > 1:
             function.stored = True
         if function is not None and function.chain[-1] in _TAKERS:
@@ -235,6 +241,10 @@ class Words(Scopes):
 def constant_text(value: object) -> str:
     """A constant as text. Python refuses to write an integer of more than some thousands of decimal digits."""
     return hex(value) if type(value) is int and value.bit_length() > _MOST_BITS else repr(value)
+
+
+def _is_constant(arguments: list[ast.expr]) -> bool:
+    return bool(arguments) and isinstance(arguments[0], ast.Constant)
 
 
 def is_class_of(chain: list[str], inner: ast.AST) -> bool:

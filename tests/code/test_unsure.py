@@ -59,6 +59,7 @@ SURE = {
     "an attribute of an installed module by a computed name": ("import numpy as np\n", "return getattr(np, self.name)()"),
     "what every module has": ("import lib\n", "return lib.__file__, lib.__name__"),
     "a method of another module's object called on import": ("import lib\nlib.REG.register(1)\n", "return lib.REG"),
+    "what a class has under a name written out": ("", "return type(self).__dict__['a'], self.__class__.__dict__.get('a')"),
     "the values of an object": ("", "return self.__dict__, vars(self)"),
     "attributes by names written out": ("import operator\n", "return operator.attrgetter('a.b')(self), self.__getattribute__('a')"),
     "a builtin": ("", "return vars(self), len(__name__), __file__, NotImplemented"),
