@@ -8,13 +8,14 @@ import io
 import tokenize
 from dataclasses import dataclass, field
 
+from labtech_cli.code.fields import dispatched, reading_of
 from labtech_cli.code.imports import Import
 from labtech_cli.code.model import digest_of
 from labtech_cli.code.modules import Key, Meaning, Modules
 from labtech_cli.code.places import Owner
-from labtech_cli.code.scopes import Open
+from labtech_cli.code.scopes import Open, annotation_names
 from labtech_cli.code.table import IMPORT, Table, root_of
-from labtech_cli.code.unsure import doubts, named_module
+from labtech_cli.code.unsure import ANY_ATTRIBUTE, doubts, doubts_of_value, named_module
 from labtech_cli.code.writer import Writer
 
 _BUILTINS = frozenset(dir(builtins)) | {
@@ -48,7 +49,10 @@ class Part:
     @property
     def is_field(self) -> bool:
         """Whether it is the default of a field, on its own: see `values_of`."""
-        return len(self.body) == 1 and isinstance(self.body[0], ast.AnnAssign) and self.header is not None
+        node = self.body[0] if len(self.body) == 1 and self.header is not None else None
+        if not isinstance(node, ast.AnnAssign):
+            return False
+        return all(name[-1] != "ClassVar" for name in annotation_names(node.annotation))
 
     @property
     def line(self) -> int:
@@ -141,8 +145,11 @@ def normal_of(modules: Modules, part: Part) -> Normal:
     writer = Writer(part.table.place, within=part.within)
     try:
         if part.header is not None:
-            writer.header(_without_task(modules, part.table.name, part.header), part.body)
+            node = _without_task(modules, part.table.name, part.header)
+            writer.header(node, part.body, reading_of(modules, part.table.name, node))
         writer.statements(part.nodes)
+        for annotation in dispatched(modules, part.table.name, part.nodes, part.within):
+            writer.annotation(annotation)
     except RecursionError:
         return _too_deep(modules, part)
     normal = Normal("", attributes=writer.attributes, foreign=writer.foreign, loads=writer.loads)
@@ -155,15 +162,29 @@ def normal_of(modules: Modules, part: Part) -> Normal:
         meaning = modules.meaning(part.table.name, chain)
         last = (meaning.text if meaning is not None else chain[-1]).rpartition(".")[2]
         writer.out[place] = last if last in _MARKS else ""
-    for function, call, first in writer.calls:
-        line, reason = doubts(function, meanings.get(id(function)), call, meanings.get(id(first)))
-        if reason:
-            normal.unsure.append((line, reason))
-        named = named_module(meanings.get(id(function)), call)
-        if named and modules.places[named].owner is Owner.PROJECT:
-            normal.uses.append((Meaning("", modules=[named]), False))
+    _note_calls(modules, part, writer, meanings, normal)
     normal.digest = digest_of([item for item in writer.out if item])
     return normal
+
+
+def _note_calls(
+    modules: Modules, part: Part, writer: Writer, meanings: dict[int, Meaning | None], normal: Normal
+) -> None:
+    """Note which modules are imported by name, and after what the code cannot be followed."""
+    normal.unsure += [(line, ANY_ATTRIBUTE) for line in writer.dynamic]
+    called = {id(function) for function, _, _ in writer.calls}
+    for name in writer.names:
+        reason = doubts_of_value(meanings[id(name)]) if id(name) not in called else ""
+        if reason:
+            normal.unsure.append((name.line, reason))
+    for function, call, first in writer.calls:
+        meaning = meanings.get(id(function))
+        line, reason = doubts(function, meaning, call, meanings.get(id(first)), part.table.place)
+        if reason:
+            normal.unsure.append((line, reason))
+        named = named_module(meaning, call, part.table.place)
+        if named and modules.places[named].owner is Owner.PROJECT:
+            normal.uses.append((Meaning("", modules=[named]), False))
 
 
 def is_task_decorator(modules: Modules, module: str, decorator: ast.expr) -> bool:

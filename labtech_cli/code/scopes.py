@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TypeVar
 
 from labtech_cli.code.imports import Import
+
+Node = TypeVar("Node", bound=ast.AST)
 
 
 class Open:
@@ -128,17 +131,25 @@ def annotation_names(node: ast.AST) -> Iterator[tuple[str, ...]]:
     todo: list[ast.AST] = [node]
     while todo:
         item = todo.pop(0)
-        if isinstance(item, ast.Constant) and isinstance(item.value, str):
-            try:
-                todo.append(ast.parse(item.value.strip(), mode="eval").body)
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                continue
+        inner = unquoted(item)
+        if inner is not item:
+            todo.append(inner)
         elif isinstance(item, (ast.Name, ast.Attribute)):
             chain = _dotted(item)
             if chain:
                 yield chain
         else:
             todo[:0] = ast.iter_child_nodes(item)
+
+
+def unquoted(node: Node) -> Node | ast.expr:
+    """An annotation without its quotes; as it is where there are none, or no expression in them."""
+    if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+        return node
+    try:
+        return ast.parse(node.value.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return node
 
 
 def _dotted(node: ast.AST) -> tuple[str, ...]:

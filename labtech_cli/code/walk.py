@@ -61,6 +61,8 @@ class Walk:
         """Those of which something is reached."""
         self._imported: set[str] = set()
         """Those that are imported by these."""
+        self._whole: set[str] = set()
+        """Those that are used as values."""
         self._idle: dict[str, set[Key] | None] = {}
         """Of these, what importing them changes, if that is not followed yet."""
         self._own = _Waiting()
@@ -170,10 +172,9 @@ class Walk:
         qual = ".".join((key[1], *rest))
         task = self.project.task_around(key[0], qual)
         if task:
-            is_value = any(
-                part.header is not None and part.qual == qual for part in self.project.values((key[0], task))
-            )
-            self._name_task((key[0], task), used=used and not is_value)
+            values = self.project.values((key[0], task))
+            is_constant = any(part.header is not None and not part.is_field for part in values if part.qual == qual)
+            self._name_task((key[0], task), used=used and not is_constant)
             return
         if key in self._seen:
             return
@@ -187,7 +188,7 @@ class Walk:
                 self._todo.append(part)
 
     def _name_task(self, found: Class, *, used: bool) -> None:
-        """Another task type: its name counts, and those of its methods and values whose names this code uses.
+        """Another task type: its name counts, and those of its methods and constants whose names this code uses.
 
         Where code makes tasks of it, as values, so do the defaults of its fields and what Python calls by itself.
         """
@@ -197,7 +198,7 @@ class Walk:
         if name not in self.tasks:
             self.tasks.add(name)
             for part in self.project.values(found):
-                if part.qual.rpartition(".")[2] not in _OWN_ROOTS and not _is_special(part):
+                if not (part.is_field or _is_special(part) or part.qual.rpartition(".")[2] in _OWN_ROOTS):
                     self._todo += self._others.add(part)
         if used and found not in self._used_tasks:
             self._used_tasks.add(found)
@@ -237,11 +238,18 @@ class Walk:
                 self._enter_module(name)
 
     def _whole_module(self, name: str) -> None:
+        """A module used as a value: all it makes counts, and what it imports from others by name."""
+        if name in self._whole or self.project.modules.places[name].owner is not Owner.PROJECT:
+            return
+        self._whole.add(name)
         table = self.project.modules.table(name)
         self._enter_module(name)
         for made in sorted(table.made | set(table.imports)):
-            if made in table.made:
-                self._reach((name, made))
+            meaning = self.project.modules.meaning(name, (made,)) or Meaning("")
+            for key in [(name, made)] if made in table.made else meaning.keys:
+                self._reach(key, meaning.rest)
+        for star in table.stars:
+            self._whole_module(star)
 
     def _outside(self, names: list[str]) -> None:
         for dotted in names:

@@ -12,6 +12,7 @@ from labtech_cli.code.scopes import Open, Scope, Scopes
 from labtech_cli.code.table import MUTATORS
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_TAKERS = frozenset(("getattr", "hasattr", "attrgetter", "methodcaller", "__getattribute__"))
 _MOST_BITS = 2_000  # of integers that are written in decimal: fewer digits than any limit that can be set
 _FORGOTTEN = frozenset(("ctx", "kind", "type_comment", "annotation", "returns", "type_params", "type_ignores"))
 
@@ -29,6 +30,8 @@ class Words(Scopes):
         """Those of them that are not taken from `self` itself."""
         self.calls: list[tuple[Open, ast.Call, Open | None]] = []
         self.loads: list[Import] = []
+        self.dynamic: list[int] = []
+        """Lines that take what a class has by a computed name: `type(self).__dict__[name]`."""
         self.fields: list[Open] = []
         """Names in the annotations of a class's fields."""
         self.marks: list[tuple[int, tuple[str, ...]]] = []
@@ -88,6 +91,8 @@ class Words(Scopes):
             inner = inner.value
         self.attributes.update(chain)
         self.foreign.update(chain[:-1] if _is_self(inner) else chain)
+        if "__dict__" in chain and is_class_of(chain[chain.index("__dict__") + 1 :], inner):
+            self.dynamic.append(node.lineno)
         stored = not isinstance(node.ctx, ast.Load)
         if stored:
             self.out.append("=")
@@ -103,16 +108,27 @@ class Words(Scopes):
     def _subscript(self, node: ast.Subscript) -> None:
         stored = not isinstance(node.ctx, ast.Load)
         self.out.append("=[" if stored else "[]")
+        known = len(self.dynamic)
         owner = self.write(node.value)
+        if isinstance(node.slice, ast.Constant):
+            del self.dynamic[known:]
         if owner is not None:
             owner.stored |= stored
         self.write(node.slice)
 
     def _call(self, node: ast.Call) -> None:
         self.out.append("Call(")
+        known = len(self.dynamic)
         function = self.write(node.func)
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "get" and _is_constant(node.args):
+            del self.dynamic[known:]
         if function is not None and function.chain[-1] in MUTATORS and len(function.chain) > 1:
             function.stored = True
+        if function is not None and function.chain[-1] in _TAKERS:
+            texts = [item.value for item in node.args if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+            taken = {name for text in texts for name in text.split(".")}  # `attrgetter("one.two")`
+            self.attributes |= taken
+            self.foreign |= taken
         first: Open | None = None
         for number, item in enumerate(node.args):
             written = self.write(item)
@@ -225,6 +241,19 @@ class Words(Scopes):
 def constant_text(value: object) -> str:
     """A constant as text. Python refuses to write an integer of more than some thousands of decimal digits."""
     return hex(value) if type(value) is int and value.bit_length() > _MOST_BITS else repr(value)
+
+
+def _is_constant(arguments: list[ast.expr]) -> bool:
+    return bool(arguments) and isinstance(arguments[0], ast.Constant)
+
+
+def is_class_of(chain: list[str], inner: ast.AST) -> bool:
+    """Whether an expression is the class of something: `x.__class__`, `type(x)`, `cls`."""
+    if chain:
+        return chain[0] == "__class__"
+    if isinstance(inner, ast.Call):
+        return isinstance(inner.func, ast.Name) and inner.func.id == "type" and len(inner.args) == 1
+    return isinstance(inner, ast.Name) and inner.id == "cls"
 
 
 def _is_self(node: ast.AST) -> bool:

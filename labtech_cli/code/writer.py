@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
+from labtech_cli.code.fields import Reading
 from labtech_cli.code.places import Place
-from labtech_cli.code.scopes import Open, Scope, annotation_names
+from labtech_cli.code.scopes import Open, Scope, annotation_names, unquoted
 from labtech_cli.code.words import Words
 
 
@@ -84,7 +85,8 @@ class Writer(Words):
             self.bind(node.name)
         self.head(node)
         self.enter(Scope(is_class=True))
-        self.class_body(node, node.body)
+        plain = not (node.decorator_list or node.bases or node.keywords)  # of a class in a function, no more is known
+        self.class_body(node.body, Reading.NOTHING if plain else Reading.FIELDS)
         self.leave()
         self.out.append(")")
 
@@ -104,25 +106,25 @@ class Writer(Words):
             self.out.append(f"{keyword.arg}=")
             self.write(keyword.value)
 
-    def header(self, node: ast.ClassDef, body: list[ast.stmt]) -> None:
+    def header(self, node: ast.ClassDef, body: list[ast.stmt], reading: Reading) -> None:
         """A class without its methods: what it is made of, and its fields."""
         self.head(node)
         self.enter(Scope(is_class=True))
         self.scopes[-1].bound |= self._within
-        self.class_body(node, body)
+        self.class_body(body, reading)
         self.leave()
         self.out.append(")")
 
-    def class_body(self, node: ast.ClassDef, body: list[ast.stmt]) -> None:
-        """Statements of a class; a bare annotation counts where something may read it as a field."""
-        plain = not (node.decorator_list or node.bases or node.keywords)
+    def class_body(self, body: list[ast.stmt], reading: Reading) -> None:
+        """Statements of a class; an annotation counts as far as something reads it."""
         for statement in body:
             if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-                self._field(statement, statement.target, plain=plain)
+                self._field(statement, statement.target, reading)
             else:
                 self.write(statement)
 
-    def _field(self, node: ast.AnnAssign, target: ast.Name, *, plain: bool) -> None:
+    def _field(self, node: ast.AnnAssign, target: ast.Name, reading: Reading) -> None:
+        plain = reading is Reading.NOTHING
         text = list(annotation_names(node.annotation))
         for chain in text:
             name = Open(chain, -1, node.lineno, quiet=True)
@@ -134,10 +136,17 @@ class Writer(Words):
         if text and not plain:
             self.marks.append((len(self.out), text[0]))
             self.out.append("")
+        if reading is Reading.TYPES:
+            self.annotation(node.annotation)
         self.write(target)
         if node.value is not None:
             self.write(node.value)
         self.out.append(")")
+
+    def annotation(self, node: ast.expr) -> None:
+        """An annotation that something reads, with or without quotes."""
+        self.out.append(":")
+        self.write(unquoted(node))
 
 
 Writer.handlers = {

@@ -162,6 +162,18 @@ def field_types(text: str) -> Iterator[Spot]:
             yield f"line {node.lineno}", replaced(text, node.annotation, lambda old: f'"{old}"')
 
 
+def class_constants(text: str) -> Iterator[Spot]:
+    """Annotations where nothing reads them: in classes whose bases are plain."""
+    for node in ast.walk(ast.parse(text)):
+        plain = isinstance(node, ast.ClassDef) and not node.decorator_list and not node.keywords
+        if plain and {ast.unparse(base) for base in node.bases} <= {"Model", "Common", "abc.ABC"}:
+            yield f"line {node.lineno}", inserted(text, node.body[0], 'unheard: "Unheard"')
+            for item in node.body:
+                if isinstance(item, ast.Assign):
+                    target = item.targets[0]
+                    yield f"line {item.lineno}", replaced(text, target, lambda old: f"{old}: int")
+
+
 def imports_turned(text: str) -> Iterator[Spot]:
     tree = ast.parse(text)
     plain = [n for n, item in enumerate(tree.body) if isinstance(item, (ast.Import, ast.ImportFrom))]
@@ -278,7 +290,8 @@ def strings_split(text: str) -> Iterator[Spot]:
 
 COSMETIC = [
     comments, blank_lines, docstrings, unparsed, line_ends, quotes, numbers, parentheses, line_breaks, trailing_commas,
-    annotations, field_types, imports_turned, definitions_turned, unrelated, semicolons, future, strings_split,
+    annotations, field_types, class_constants, imports_turned, definitions_turned, unrelated, semicolons, future,
+    strings_split,
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from conftest import Write
 from test_reach import TASK, names
 
 VALUES = """
+from typing import ClassVar
 from labtech_cli import task
 HIDDEN = 3
 class Base:
@@ -17,6 +18,7 @@ class A(Base):
     x: int
     y: int = 1
     SCALE = 3
+    KIND: ClassVar[int] = 4
     UNUSED = HIDDEN
     def run(self): return 1
     def __call__(self, value): return value + 1
@@ -27,7 +29,9 @@ AS_VALUES = {
     "a class attribute": ("return A.SCALE", "A.SCALE"),
     "a class attribute of a dependency": ("return self.a.SCALE", "A.SCALE"),
     "one that is inherited": ("return self.a.OTHER", "Base.OTHER HIDDEN"),
-    "a default by its name": ("return self.a.y", "A.y"),
+    "an annotated class attribute": ("return self.a.KIND", "A.KIND"),
+    "a field of a dependency": ("return self.a.y", ""),
+    "a default, of the class": ("return A.y", "A.y A.__call__ A.post_init helper"),
     "a task that is made": ("return A(1)(2)", "A.y A.__call__ A.post_init helper"),
     "one made by a function": ("return lib.make()", "A.y A.__call__ A.post_init helper"),
 }

@@ -37,6 +37,7 @@ IMPORTS = {
     "through a module of a module": "import pkg.deep\n|return pkg.deep.lib.f()",
     "through a star of a star": "from pkg.stars import *\n|return f()",
     "by a name written out": "import importlib\n|return importlib.import_module('lib').f()",
+    "by a relative name written out": "import pkg.late\n|return pkg.late.load()",
     "getattr of a name written out": "import lib\n|return getattr(lib, 'f')()",
 }
 
@@ -50,6 +51,7 @@ def test_every_style_of_import_leads_to_the_same_function(fp: Write, style: str)
         pkg__INIT="from .inner import f\n",
         pkg__inner="from lib import f\n",
         pkg__deep="import lib\n",
+        pkg__late="import importlib\ndef load(): return importlib.import_module('.inner', __package__).f()\n",
         pkg__stars="from .inner import *\n",
     )
     assert {"lib:f", "lib:g"} <= names(found)

@@ -29,6 +29,16 @@ UNSURE = {
     "a module's __getattr__": ("import lazy\n", "return lazy.anything()", "__getattr__"),
     "a module with a syntax error": ("import broken\n", "return broken.f()", "syntax error"),
     "another module's function replaced": ("import lib\nlib.f = lambda: 2\n", "return lib.f()", "replaced on import"),
+    "a name for getattr": ("g = getattr\n", "return g(self, self.name)", "computed"),
+    "getattr given away": ("", "return list(map(getattr, self.items, self.names))", "computed"),
+    "eval given away": ("", "return map(eval, self.texts)", "text as code"),
+    "what the class has": ("", "return vars(type(self))", "computed"),
+    "what a class has": ("class C: pass\n", "return vars(C)[self.name]", "computed"),
+    "a class's __dict__": ("", "return type(self).__dict__[self.name](self)", "computed"),
+    "the __dict__ of __class__": ("", "return self.__class__.__dict__.items()", "computed"),
+    "__getattribute__": ("", "return self.__getattribute__('a' + 'b')", "computed"),
+    "members": ("import inspect\n", "return inspect.getmembers(self)", "computed"),
+    "a relative import from a computed package": ("import importlib\n", "return importlib.import_module('.a', self.name)", "computed"),
     "a name of the script's own block": ("", "return args.lr", "runs as a script"),
 }  # fmt: skip
 
@@ -49,6 +59,9 @@ SURE = {
     "an attribute of an installed module by a computed name": ("import numpy as np\n", "return getattr(np, self.name)()"),
     "what every module has": ("import lib\n", "return lib.__file__, lib.__name__"),
     "a method of another module's object called on import": ("import lib\nlib.REG.register(1)\n", "return lib.REG"),
+    "what a class has under a name written out": ("", "return type(self).__dict__['a'], self.__class__.__dict__.get('a')"),
+    "the values of an object": ("", "return self.__dict__, vars(self)"),
+    "attributes by names written out": ("import operator\n", "return operator.attrgetter('a.b')(self), self.__getattribute__('a')"),
     "a builtin": ("", "return vars(self), len(__name__), __file__, NotImplemented"),
     "a memory that the code itself fills": ("MEMO = {}\n", "MEMO[self.x] = 1\nreturn MEMO"),
     "a name from a star of an installed package": ("from numpy import *\n", "return linspace(0, 1)"),
@@ -67,9 +80,11 @@ def test_this_is_not(fp: Write, what: str) -> None:
 def test_a_module_used_as_a_value_has_all_its_symbols_reached(fp: Write) -> None:
     found = fp(
         run("return getattr(models, self.name)()", "import models\n"),
-        models="def a(): pass\ndef b(): return C\nC = 1\n",
+        models="import other\nfrom other import d\nfrom stars import *\ndef a(): pass\ndef b(): return C\nC = 1\n",
+        other="def d(): pass\ndef unused(): pass\n",
+        stars="import models\nfrom models import *\ndef e(): pass\n",
     )
-    assert names(found) == {"models:a", "models:b", "models:C"}
+    assert names(found) == {"models:a", "models:b", "models:C", "other:d", "stars:e"}
     assert "computed" in found.unsure[0].reason
 
 
