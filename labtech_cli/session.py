@@ -123,6 +123,7 @@ class Session:
         tracking: Tracking | None = None
         loop: Loop | None = None
         with Interrupts(self.fan_out) as interrupts:
+            interrupts.last_words = lambda status: self.fan_out.abandon(self._broken_off(loop, loaded, status))
             try:
                 if any(runs):
                     tracking, tracker = self._track(plan)
@@ -226,9 +227,7 @@ class Session:
         tracking: Tracking | None,
     ) -> RunResult:
         graph = self.prepared.plan.graph
-        counts = (
-            loop.teller.counts.by if loop else {**dict.fromkeys([o.value for o in Outcome], 0), "loaded": len(loaded)}
-        )
+        counts = _counts(loop, loaded)
         failures = [(graph.tasks[number], failure) for number, failure in loop.failures.items()] if loop else []
         interrupted = interrupts.level > 0 and (counts[Outcome.CANCELLED] > 0 or (loop is not None and loop.gave_up))
         code = interrupts.exit_status if interrupted else 1 if failures else 0
@@ -246,6 +245,12 @@ class Session:
             RunFinished(self.run_id, time.time(), counts, code, time.monotonic() - self.began, saved, interrupted)
         )
         return RunResult(self.run_id, counts, failures, code, interrupted, self.lab, available, inputs)
+
+    def _broken_off(self, loop: Loop | None, loaded: list[int], status: int) -> RunFinished:
+        """How this run ends where it cannot come to its end: whatever has not ended is cancelled."""
+        counts = dict(_counts(loop, loaded))
+        counts[Outcome.CANCELLED] += len(loaded) + sum(self.prepared.runs()) - sum(counts.values())
+        return RunFinished(self.run_id, time.time(), counts, status, time.monotonic() - self.began, 0.0, True)
 
     def _verify_inputs(self) -> list[str]:
         """Check every result the plan would load; what is damaged is set aside and planned to run."""
@@ -308,6 +313,12 @@ class Session:
 
     def _emit(self, event: Event) -> None:
         self.fan_out.handle(event)
+
+
+def _counts(loop: Loop | None, loaded: list[int]) -> dict[str, int]:
+    if loop is not None:
+        return loop.teller.counts.by
+    return {**dict.fromkeys([outcome.value for outcome in Outcome], 0), "loaded": len(loaded)}
 
 
 def _damage(stored: Stored) -> str | None:

@@ -255,9 +255,9 @@ class Loop:
         if self.timeouts:
             self.timeouts.ended(number)  # it was quicker than the signal that was to stop it
         if outcome.failure is not None:
-            if self.interrupts.level < 2 or outcome.failure.kind != KeyboardInterrupt.__name__:
+            if self.interrupts.level < 2:
                 self._fail(number, outcome.failure, outcome)
-            return  # what was stopped here, in this very thread, did not fail: it is cancelled
+            return  # what was stopped in this very process did not fail, whatever it made of that: it is cancelled
         if self.shelf.wants(number):
             self._put(number, outcome)
         self.shelf.done(number)
@@ -292,6 +292,8 @@ class Loop:
                 failure, delay = replace(failure, message=f"{failure.message}; it runs once more, alone"), 0.0
             else:
                 delay = self.retries.grant(number, failure, now)
+        elif self.interrupts.level and self.retries.allows(number, failure):
+            self.gave_up = True
         if delay is None:
             self._lose(number, failure, outcome)
             return

@@ -16,6 +16,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
+from labtech_cli.run import ending
 from labtech_cli.run.family import adopt_orphans, children, end_children, is_tracker
 from labtech_cli.run.watcher import Watcher
 from labtech_cli.run.worker import here
@@ -89,6 +90,7 @@ class Leftovers:
     def __init__(self) -> None:
         self._pool_before = joblib_pool()
         if own_process:
+            ending.tasks_ran_here = True
             adopt_orphans()
             self._before = set(children())
             self._watcher = Watcher(self._before)
