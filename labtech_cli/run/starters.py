@@ -159,6 +159,7 @@ class ZygoteStarter(Starter):
                 pass_fds=(theirs.fileno(), self.board.fd),
                 env=worker_environment(workers, cpus),
                 stdin=subprocess.DEVNULL,
+                process_group=0,  # from its first moment: it imports for a while before it ignores Ctrl-C
             )
         process.returncode = 0  # it is waited for by pid: Popen must not do so
         self._keeper = process.pid

@@ -187,3 +187,30 @@ def test_an_interrupt_while_modules_are_imported_ends_at_once(cli: Cli) -> None:
     done = finish(process, 10).check(130)
     assert done.err == ""
     wait_until(lambda: not any(alive(pid) for pid in family), "no process is left", 10)
+
+
+def test_the_process_that_starts_workers_never_gets_the_ctrl_c_of_a_terminal(slow: Cli) -> None:
+    process = slow.start("run", "slow.py:slow", "-p", "seconds=60", "--progress", "none")
+    while not (found := zygotes(process.pid)):
+        assert process.poll() is None
+    assert [os.getpgid(pid) for pid in found] == found
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    assert "Traceback" not in finish(process, 20).check(130).err
+
+
+def zygotes(pid: int) -> list[int]:
+    """The processes that start workers, of a command."""
+    found = []
+    for child in psutil.Process(pid).children():
+        with contextlib.suppress(psutil.Error):  # it has ended
+            if "zygote" in " ".join(child.cmdline()):
+                found.append(child.pid)
+    return found
+
+
+def test_ctrl_c_while_the_command_line_itself_is_imported_shows_no_traceback(cli: Cli) -> None:
+    cli.write("typer.py", 'open("importing", "w").close()\nimport time\ntime.sleep(60)\n')  # in the way of the real one
+    process = cli.start("tasks", "slow.py")
+    wait_until(lambda: (cli.folder / "importing").exists(), "it is imported")
+    process.send_signal(signal.SIGINT)
+    assert finish(process, 20).check(130).err == ""
