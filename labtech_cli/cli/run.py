@@ -104,7 +104,7 @@ def run(
         from labtech_cli.cli.reporters import Readers, rerun_command
         from labtech_cli.cli.runs import log_command
         from labtech_cli.core.plan import Policy
-        from labtech_cli.run import nested
+        from labtech_cli.run import family
 
         lab = make_lab(resolved, found)
         if failed and not (found := only_failed(lab, found)).tasks:
@@ -119,7 +119,7 @@ def run(
             rerun_command(sys.argv[1:]) if part is None else None,  # what is left would be split anew
             log_command(config, profile, storage, sets) if lab.keeps_history else None,
         ).make()
-        nested.own_process = True
+        family.own_process = True
         done = lab.execute(
             prepared,
             reporters,

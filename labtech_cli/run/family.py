@@ -15,6 +15,9 @@ _PR_SET_CHILD_SUBREAPER = 36
 _LINUX = sys.platform == "linux"
 _LOOK_SECONDS = 0.002
 
+own_process = False
+"""Whether this process is a labtech command, so that nobody but tasks starts processes while tasks run."""
+
 
 def die_with_parent() -> None:
     """Linux ends this process when its parent ends, whatever it is doing."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
-from labtech_cli.run import nested
+from labtech_cli.run import family
 from labtech_cli.run.worker import here
 
 LEAVE_SECONDS = 4.0  # after a request to terminate, nothing that hangs holds up the end for longer
@@ -71,7 +71,7 @@ class Interrupts:
         self._saved = {}
         if _entered is self:
             _entered = None
-        if self._last is not None and nested.own_process:
+        if self._last is not None and family.own_process:
             return  # the command is about to end, and nothing that hangs until then holds it up either
         if self._last is not None:
             self._last.cancel()

@@ -95,7 +95,7 @@ class Loop:
         self.commits = Commits(self.graph, self.storage, self.claims, self.replaces, self.made, self.trust)
 
     def run(self) -> None:
-        """Until nothing runs and nothing more can start. Then every task has had its last event."""
+        """Until nothing runs and nothing more can start."""
         while not self.schedule.done:
             if self._obey():
                 break
@@ -106,6 +106,10 @@ class Loop:
             reports = self.runner.wait(min(self._interval(), self._until_due()))
             if reports:
                 self._take(reports)
+        self.finish()
+
+    def finish(self) -> None:
+        """Give up what has not ended, also where the runner cannot go on. Then every task has had its last event."""
         for number, failure in self.retries.give_up():
             self.gave_up = True
             self._lose(number, failure, None)
