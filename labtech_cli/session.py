@@ -267,7 +267,8 @@ class Session:
     def _counts(self, loop: Loop | None, loaded: list[int]) -> dict[str, int]:
         """How many tasks ended how. What has not ended is cancelled."""
         counts = dict(loop.teller.counts.by if loop is not None else Counts().by | {Outcome.LOADED: len(loaded)})
-        counts[Outcome.CANCELLED] += len(loaded) + sum(self.prepared.runs()) - sum(counts.values())
+        runs = loop.runs if loop is not None else self.prepared.runs()
+        counts[Outcome.CANCELLED] += len(loaded) + sum(runs) - sum(counts.values())
         return counts
 
     def _verify_inputs(self) -> list[str]:
