@@ -150,10 +150,12 @@ class Session:
                 broken = error
                 if loop is not None:
                     loop.finish()
-            except BaseException:
-                if tracking is not None:
-                    tracking.end(130)
-                raise
+            except BaseException as error:
+                if loop is None or interrupts.level < 2 or not isinstance(error, KeyboardInterrupt):
+                    if tracking is not None:
+                        tracking.end(130)
+                    raise
+                loop.finish()  # it was raised in a task of this thread that was about to end
             finally:
                 runner.close()
             done = self._finish(loop, loaded, shelf, interrupts, tracking, broken)

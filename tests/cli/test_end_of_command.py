@@ -12,7 +12,7 @@ import pytest
 from cli_kit import Cli, Ended, finish, wait_until
 
 MODULE = """\
-import atexit, sys, threading, time
+import atexit, os, signal, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 import labtech_cli as labtech
 
@@ -57,6 +57,16 @@ class Stopped:
 
 def two(how: str):
     return [Leaves("nothing"), Stopped(how)]
+
+class Stops(Exception):
+    def __str__(self):  # is asked for once the task has failed
+        os.kill(os.getpid(), signal.SIGTERM)
+        return "no"
+
+@labtech.task
+class StopsAtItsEnd:
+    def run(self):
+        raise Stops
 
 @labtech.task
 class Fails:
@@ -118,6 +128,12 @@ def test_nor_do_they_once_it_is_interrupted(project: Cli, runner: str, signals: 
 def test_a_task_that_was_stopped_did_not_fail(project: Cli, how: str, signals: list[signal.Signals]) -> None:
     arguments = ["project.py:Stopped", "-p", f"how={how}", "--runner", "serial", "--json"]
     done = stop(project, arguments, signals).check(128 + signals[0])
+    assert done.counts() == {"cancelled": 1}
+    assert status(project) == "interrupted"
+
+
+def test_a_signal_that_comes_as_the_task_is_about_to_end_ends_the_run_like_any_other(project: Cli) -> None:
+    done = project("run", "project.py:StopsAtItsEnd", "--runner", "serial", "--json").check(143)
     assert done.counts() == {"cancelled": 1}
     assert status(project) == "interrupted"
 
