@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 
+from labtech_cli.run.ending import leave
+
 
 def main() -> None:
     """Run the command line and exit with its status."""
@@ -17,13 +19,13 @@ def main() -> None:
 
         print(version_text())
         return
-    from labtech_cli.cli.main import run
-
     status = 130
-    with contextlib.suppress(KeyboardInterrupt):  # that comes between two of the last steps
+    with contextlib.suppress(KeyboardInterrupt):  # that comes before or between the steps that expect it
+        from labtech_cli.cli.main import run
+
         status = run(sys.argv[1:])
     signal.signal(signal.SIGINT, lambda *_: os._exit(status))  # what comes now changes nothing, and ends what hangs
-    sys.exit(status)
+    leave(status)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from labtech_cli.adoption import Adoption
-from labtech_cli.core.events import Event, Outcome, RunFinished, RunStarted, TaskFinished, Warned
+from labtech_cli.core.events import Counts, Event, Outcome, RunFinished, RunStarted, TaskFinished, Warned
 from labtech_cli.core.plan import Action, Plan, Why, longest_paths
 from labtech_cli.core.present import render
 from labtech_cli.core.schedule import Schedule
-from labtech_cli.errors import DamagedResult, StaleResults
+from labtech_cli.errors import DamagedResult, RunnerError, StaleResults
 from labtech_cli.outcome import RunResult
 from labtech_cli.prepared import Prepared
 from labtech_cli.report.base import FanOut
@@ -126,7 +126,9 @@ class Session:
         runner = make_runner(self.lab.runner, [graph.tasks[number] for number in plan.numbers(Action.RUN)], zygote)
         tracking: Tracking | None = None
         loop: Loop | None = None
+        broken: RunnerError | None = None
         with Interrupts(self.fan_out) as interrupts:
+            interrupts.last_words = lambda status: self.fan_out.abandon(self._broken_off(loop, loaded, status))
             try:
                 if any(runs):
                     tracking, tracker = self._track(plan)
@@ -148,13 +150,22 @@ class Session:
                     for message in self._budget.warnings(runner, self._runner_name()):
                         loop.teller.warn(message)
                     loop.run()
-            except BaseException:
-                if tracking is not None:
-                    tracking.end(130)
-                raise
+            except RunnerError as error:
+                broken = error
+                if loop is not None:
+                    loop.finish()
+            except BaseException as error:
+                if loop is None or interrupts.level < 2 or not isinstance(error, KeyboardInterrupt):
+                    if tracking is not None:
+                        tracking.end(130)
+                    raise
+                loop.finish()  # it was raised in a task of this thread that was about to end
             finally:
                 runner.close()
-            return self._finish(loop, loaded, shelf, interrupts, tracking)
+            done = self._finish(loop, loaded, shelf, interrupts, tracking, broken)
+            if broken is not None and not done.interrupted:
+                raise broken
+            return done
 
     def _adopting(self) -> Adoption:
         reruns = self.prepared.policy.rerun_stale
@@ -234,14 +245,17 @@ class Session:
         shelf: Shelf,
         interrupts: Interrupts,
         tracking: Tracking | None,
+        broken: RunnerError | None,
     ) -> RunResult:
         graph = self.prepared.plan.graph
-        counts = (
-            loop.teller.counts.by if loop else {**dict.fromkeys([o.value for o in Outcome], 0), "loaded": len(loaded)}
-        )
+        counts = self._counts(loop, loaded)
         failures = [(graph.tasks[number], failure) for number, failure in loop.failures.items()] if loop else []
         interrupted = interrupts.level > 0 and (counts[Outcome.CANCELLED] > 0 or (loop is not None and loop.gave_up))
         code = interrupts.exit_status if interrupted else 1 if failures else 0
+        if broken is not None and interrupted:
+            self._emit(Warned(self.run_id, time.time(), broken.message))
+        elif broken is not None:
+            code = broken.exit_status
         if tracking is not None and (warning := tracking.end(code)):
             self._emit(Warned(self.run_id, time.time(), warning))
         available, inputs = set(), {}
@@ -256,6 +270,18 @@ class Session:
             RunFinished(self.run_id, time.time(), counts, code, time.monotonic() - self.began, saved, interrupted)
         )
         return RunResult(self.run_id, counts, failures, code, interrupted, self.lab, available, inputs)
+
+    def _broken_off(self, loop: Loop | None, loaded: list[int], status: int) -> RunFinished:
+        """How this run ends where it cannot come to its end: whatever has not ended is cancelled."""
+        counts = self._counts(loop, loaded)
+        return RunFinished(self.run_id, time.time(), counts, status, time.monotonic() - self.began, 0.0, True)
+
+    def _counts(self, loop: Loop | None, loaded: list[int]) -> dict[str, int]:
+        """How many tasks ended how. What has not ended is cancelled."""
+        counts = dict(loop.teller.counts.by if loop is not None else Counts().by | {Outcome.LOADED: len(loaded)})
+        runs = loop.runs if loop is not None else self.prepared.runs()
+        counts[Outcome.CANCELLED] += len(loaded) + sum(runs) - sum(counts.values())
+        return counts
 
     def _verify_inputs(self) -> list[str]:
         """Check every result the plan would load; what is damaged is set aside and planned to run."""

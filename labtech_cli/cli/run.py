@@ -24,7 +24,7 @@ from labtech_cli.cli.shared import (
     make_lab,
     read_config,
 )
-from labtech_cli.errors import ConfigError
+from labtech_cli.errors import CacheError, ConfigError, type_and_words
 
 if TYPE_CHECKING:
     from labtech_cli.outcome import RunResult
@@ -104,7 +104,7 @@ def run(
         from labtech_cli.cli.reporters import Readers, rerun_command
         from labtech_cli.cli.runs import log_command
         from labtech_cli.core.plan import Policy
-        from labtech_cli.run import nested
+        from labtech_cli.run import family
 
         lab = make_lab(resolved, found)
         if failed and not (found := only_failed(lab, found)).tasks:
@@ -119,7 +119,7 @@ def run(
             rerun_command(sys.argv[1:]) if part is None else None,  # what is left would be split anew
             log_command(config, profile, storage, sets) if lab.keeps_history else None,
         ).make()
-        nested.own_process = True
+        family.own_process = True
         done = lab.execute(
             prepared,
             reporters,
@@ -139,15 +139,15 @@ def run(
 
 
 def show_results(done: RunResult, tasks: Sequence[Any], out: TextIO, most: int | None) -> None:
-    """The targets' results as one table; at most `most` rows of it."""
-    from labtech_cli.report.results import result_rows
+    """The targets' results as one table; at most `most` rows of it. One that cannot be shown is a warning: the run
+    has ended, and said how."""
     from labtech_cli.report.tables import write_rows
 
     rows: list[dict[str, Any]] = []
     several = len({type(task) for task in tasks}) > 1
     for task in tasks:
         if done.has(task):
-            for row in result_rows(task, done.result(task)):
+            for row in _rows(done, task):
                 rows.append({"task": type(task).__labtech__.label, **row} if several else row)
             if most is not None and len(rows) > most:
                 break
@@ -157,6 +157,21 @@ def show_results(done: RunResult, tasks: Sequence[Any], out: TextIO, most: int |
     write_rows(shown, None, "table", out, schema="labtech.results/1", key="results")
     if len(rows) > len(shown):
         print("… more rows: --show all prints them, 'labtech results' writes them as JSON or CSV", file=sys.stderr)
+
+
+def _rows(done: RunResult, task: Any) -> list[dict[str, Any]]:
+    from labtech_cli.core.present import render
+    from labtech_cli.report.results import result_rows
+
+    try:
+        return result_rows(task, done.result(task))
+    except (Exception, SystemExit) as error:  # whatever it does while it is unpickled
+        told = str(error) if isinstance(error, CacheError) else type_and_words(error)
+        name = render(task, 100)
+        if name not in told:
+            told = f"the result of {name} cannot be shown: {told}"
+        print(f"warning: {told}", file=sys.stderr)
+        return []
 
 
 @contextmanager

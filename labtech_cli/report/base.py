@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from labtech_cli.core.events import Active, Event
+from labtech_cli.core.events import Active, Event, RunFinished
 
 
 class Reporter:
@@ -30,6 +30,11 @@ class Reporter:
     def suspend(self) -> None:
         """The terminal is another program's for a while, which leaves what is drawn there where it is. May be called
         at any moment, in the middle of other calls."""
+
+    def abandon(self, event: RunFinished) -> None:
+        """The process is about to end in the middle of the run, which hangs. Called, if at all, on another thread
+        and instead of `close`; there is half a second for all reporters."""
+        self.close()
 
     def close(self) -> None:
         """Called once, last, whatever happened."""
@@ -79,6 +84,12 @@ class FanOut(Reporter):
     def suspend(self) -> None:
         for reporter in self._live:
             reporter.suspend()
+
+    def abandon(self, event: RunFinished) -> None:
+        ending, self._live, self._readers = self._live, (), {}  # they hear of nothing else any more
+        for reporter in reversed(ending):  # the history, which came last, needs nobody who reads
+            with contextlib.suppress(Exception):  # the process ends: nothing can be done about it
+                reporter.abandon(event)
 
     def close(self) -> None:
         closing, self._live, self._readers = self._live, (), {}

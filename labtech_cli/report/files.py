@@ -75,6 +75,10 @@ class EventWriter(Reporter):
         except BrokenPipeError:
             self.broken = True
 
+    def abandon(self, event: RunFinished) -> None:
+        self.handle(event)
+        self.close()
+
     def close(self) -> None:
         self.tick(0.0, tuple)
         if self._close_stream:

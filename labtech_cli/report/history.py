@@ -104,6 +104,9 @@ class HistoryWriter(Reporter):
             except OSError as error:
                 self._give_up(error)
 
+    def abandon(self, event: RunFinished) -> None:
+        self._end(event)
+
     def close(self) -> None:
         if not self._ended and self._files is not None:  # the run raised
             stopped = isinstance(sys.exc_info()[1], KeyboardInterrupt)

@@ -70,10 +70,15 @@ class JUnitReporter(Reporter):
         with self._cases:
             if self._started is None or not self._whole:  # nothing to tell, or a gap in it
                 return
-            if self._finished is None:
+            if self._finished is None or self._broke(self._finished):
                 stopped = Failure("RunStopped", "the run stopped before it ended; some tasks may not be told of here")
                 self._add("run", "labtech", None, self._failure(stopped))
             self._publish(self._started)
+
+    def _broke(self, finished: RunFinished) -> bool:
+        """Whether the run ended with an error that is no task's."""
+        told = self._counts["failures"] + self._counts["errors"]
+        return finished.exit_code != 0 and not finished.interrupted and not told
 
     def _case(self, event: TaskFinished) -> str:
         """What a test case holds, in the order that the schema asks for."""

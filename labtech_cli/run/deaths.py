@@ -42,9 +42,14 @@ class Deaths:
 def describe_death(report: Died) -> Failure:
     """The end of a worker process in words."""
     code = report.exit_code
+    perhaps = " (the task may have called os._exit)" if code is not None and code >= 0 else ""
+    return Failure(KIND, f"its worker process {how_ended(code)}{perhaps}")
+
+
+def how_ended(code: int | None) -> str:
+    """What became of a process, by its exit code, negative for a signal, or None where nobody knows."""
     if code is None:
-        return Failure(KIND, "its worker process ended")
+        return "ended"
     if code < 0:
-        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        return Failure(KIND, f"its worker process was killed by {name}")
-    return Failure(KIND, f"its worker process ended with exit code {code} (the task may have called os._exit)")
+        return f"was killed by {signal.Signals(-code).name if -code in set(signal.Signals) else f'signal {-code}'}"
+    return f"ended with exit code {code}"

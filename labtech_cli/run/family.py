@@ -16,6 +16,9 @@ _LINUX = sys.platform == "linux"
 _LOOK_SECONDS = 0.002
 _TELLS_CHILDREN = os.path.exists("/proc/thread-self/children")
 
+own_process = False
+"""Whether this process is a labtech command, so that nobody but tasks starts processes while tasks run."""
+
 
 def die_with_parent() -> None:
     """Linux ends this process when its parent ends, whatever it is doing."""

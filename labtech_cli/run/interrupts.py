@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
+from labtech_cli.run import family
 from labtech_cli.run.worker import here
 
-LEAVE_SECONDS = 4.5  # after a request to terminate, nothing that hangs holds up the end for longer
+LEAVE_SECONDS = 4.0  # after a request to terminate, nothing that hangs holds up the end for longer
+_LAST_SECONDS = 0.5  # for saying so
 _SHOW_CURSOR = b"\x1b[?25h\n"
 _OVER_LAST_ROW = b"\r\x1b[K"
 _WAITING = b"interrupted: waiting for the task that runs; again to stop it"
@@ -40,6 +43,8 @@ class Interrupts:
         self._screen = screen
         self.level = 0
         self.signal: int | None = None
+        self.last_words: Callable[[int], None] | None = None
+        """Called with the exit status, on another thread, before this process ends where it is."""
         self._saved: dict[int, Any] = {}
         self._last: threading.Timer | None = None
         self._stderr: int | None = None
@@ -66,6 +71,8 @@ class Interrupts:
         self._saved = {}
         if _entered is self:
             _entered = None
+        if self._last is not None and family.own_process:
+            return  # the command is about to end, and nothing that hangs until then holds it up either
         if self._last is not None:
             self._last.cancel()
         if self._stderr is not None:
@@ -110,10 +117,17 @@ class Interrupts:
             self._last.start()
 
     def _leave(self) -> None:
-        """End this process now. Its workers end with it."""
-        if self._draws():
-            self._write(_SHOW_CURSOR)
-        os._exit(self.exit_status)
+        """End this process now. Its workers end with it. What reads the run is told, as far as that takes no time."""
+        draws = self._draws()
+        try:
+            if self.last_words is not None:  # by a thread: this one may be in the middle of what is needed for it
+                thread = threading.Thread(target=self.last_words, args=(self.exit_status,), daemon=True)
+                thread.start()
+                thread.join(_LAST_SECONDS)
+            if draws:
+                self._write(_SHOW_CURSOR)
+        finally:
+            os._exit(self.exit_status)
 
     @property
     def exit_status(self) -> int:

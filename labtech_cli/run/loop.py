@@ -96,7 +96,7 @@ class Loop:
         self.commits = Commits(self.graph, self.storage, self.claims, self.replaces, self.made, self.trust)
 
     def run(self) -> None:
-        """Until nothing runs and nothing more can start. Then every task has had its last event."""
+        """Until nothing runs and nothing more can start."""
         while not self.schedule.done:
             if self._obey():
                 break
@@ -107,6 +107,10 @@ class Loop:
             reports = self.runner.wait(min(self._interval(), self._until_due()))
             if reports:
                 self._take(reports)
+        self.finish()
+
+    def finish(self) -> None:
+        """Give up what has not ended, also where the runner cannot go on. Then every task has had its last event."""
         for number, failure in self.retries.give_up():
             self.gave_up = True
             self._lose(number, failure, None)
@@ -256,9 +260,9 @@ class Loop:
         if self.timeouts:
             self.timeouts.ended(number)  # it was quicker than the signal that was to stop it
         if outcome.failure is not None:
-            if self.interrupts.level < 2 or outcome.failure.kind != KeyboardInterrupt.__name__:
+            if self.interrupts.level < 2:
                 self._fail(number, outcome.failure, outcome)
-            return  # what was stopped here, in this very thread, did not fail: it is cancelled
+            return  # what was stopped in this very process did not fail, whatever it made of that: it is cancelled
         if self.shelf.wants(number):
             self._put(number, outcome)
         self.shelf.done(number)
@@ -293,6 +297,8 @@ class Loop:
                 failure, delay = replace(failure, message=f"{failure.message}; it runs once more, alone"), 0.0
             else:
                 delay = self.retries.grant(number, failure, now)
+        elif self.interrupts.level and self.retries.allows(number, failure):
+            self.gave_up = True
         if delay is None:
             self._lose(number, failure, outcome)
             return

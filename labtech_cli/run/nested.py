@@ -16,14 +16,12 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
+from labtech_cli.run import ending, family
 from labtech_cli.run.family import adopt_orphans, children, end_children, is_tracker
 from labtech_cli.run.watcher import Watcher
 from labtech_cli.run.worker import here
 
 _MODULE = "joblib.parallel"
-
-own_process = False
-"""Whether this process is a labtech command, so that nobody but tasks starts processes while tasks run."""
 
 
 class Turns:
@@ -88,7 +86,8 @@ class Leftovers:
 
     def __init__(self) -> None:
         self._pool_before = joblib_pool()
-        if own_process:
+        if family.own_process:
+            ending.tasks_ran_here = True
             adopt_orphans()
             self._before = set(children())
             self._watcher = Watcher(self._before)
@@ -97,7 +96,7 @@ class Leftovers:
     def end(self) -> None:
         """End them."""
         close_joblib_pool(self._pool_before)
-        if own_process:
+        if family.own_process:
             end_children(lambda pid: pid not in self._before and not is_tracker(pid), reap=False)
             self._watcher.close()
 

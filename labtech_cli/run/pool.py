@@ -182,7 +182,8 @@ class ProcessRunner(Runner):
         for worker in list(self._workers.values()):
             if not worker.ended_within(deadline - time.monotonic()):
                 self._kill(worker)
-            self._starter.exit_code(worker.pid)
+            with contextlib.suppress(RunnerError):  # the keeper is gone, and with it all that was below it
+                self._starter.exit_code(worker.pid)
             worker.close()
         self._workers.clear()
         self._selector.close()

@@ -26,11 +26,15 @@ class Retries:
         """Which attempt the present, or the next, one of a task is; 1 is the first."""
         return self._failed.get(number, 0) + 1 if self._failed else 1
 
+    def allows(self, number: int, failure: Failure) -> bool:
+        """Whether a task that failed is to be tried again."""
+        return not failure.final and self.attempt(number) <= self._allowed(number)
+
     def grant(self, number: int, failure: Failure, now: float) -> float | None:
         """After a failed attempt: the seconds until the next one, or None where there is none."""
-        attempt = self.attempt(number)
-        if failure.final or attempt > self._allowed(number):
+        if not self.allows(number, failure):
             return None
+        attempt = self.attempt(number)
         delay = min(self._delay * 2.0 ** min(attempt - 1, 30), MOST_DELAY_SECONDS)
         self._wait(number, failure, now + delay)
         return delay

@@ -15,7 +15,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from labtech_cli.errors import RunnerError
+from labtech_cli.run import family
 from labtech_cli.run.board import Board
+from labtech_cli.run.deaths import how_ended
+from labtech_cli.run.family import adopt_orphans, children, end_children, is_tracker
 from labtech_cli.run.keeper import Keeper, reap
 from labtech_cli.run.machine import cpu_count
 from labtech_cli.run.shares import THREADS
@@ -33,9 +36,14 @@ class Starter:
         self._control, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # keeps requests apart
         self._unanswered = 0
         self._keeper = 0
+        self._before: set[int] | None = None  # the children of this process, if the others are the keeper's
+        self._error: RunnerError | None = None
 
     def start(self, slot: int, sock: socket.socket, output: int) -> int:
         """A new worker with its socket, and the descriptor of the file that what it writes goes to: its pid."""
+        if self._before is None and family.own_process:
+            adopt_orphans()  # should the keeper be killed, what is below it comes to us
+            self._before = set(children())
         self._ask(("hire", slot), [sock.fileno(), output])
         answer = self._answer()
         if isinstance(answer, OSError):
@@ -56,9 +64,7 @@ class Starter:
         with contextlib.suppress(OSError):  # closed already, or the keeper is gone
             self._control.shutdown(socket.SHUT_RDWR)  # a process that inherited the socket must not keep it open
         self._control.close()
-        if self._keeper:
-            reap(self._keeper)
-            self._keeper = 0
+        self._end_keeper()
 
     def _fork_keeper(self, hire: Callable[[int, int, int], int]) -> None:
         """The keeper is a fork of this process."""
@@ -84,7 +90,10 @@ class Starter:
     def _answer(self) -> Any:
         """The answer to the last request; those before it are read on the way."""
         while True:
-            data = self._control.recv(_REPLY_BYTES)
+            try:
+                data = self._control.recv(_REPLY_BYTES)
+            except OSError as error:
+                raise self._gone() from error
             if not data:
                 raise self._gone()
             answer = pickle.loads(data)
@@ -93,12 +102,23 @@ class Starter:
                 return answer
 
     def _gone(self) -> RunnerError:
-        code = reap(self._keeper)
+        if self._error is None:
+            code = self._end_keeper()
+            hint = "a module may end the process on import; the runner 'spawn' or 'fork' may work"
+            if code is not None and code < 0:
+                hint = "what was finished is kept: run the same command again"
+            self._error = RunnerError(f"the process that starts workers {how_ended(code)}", hint=hint)
+        return self._error
+
+    def _end_keeper(self) -> int | None:
+        """Wait for the keeper to end: its exit code. What it could not end any more is ended here."""
+        if not self._keeper:
+            return None
+        code, before = reap(self._keeper), self._before
         self._keeper = 0
-        return RunnerError(
-            f"the process that starts workers ended (exit code {code})",
-            hint="a module may end the process on import; the runner 'spawn' or 'fork' may work",
-        )
+        if code != 0 and before is not None:
+            end_children(lambda pid: pid not in before and not is_tracker(pid), reap=False)
+        return code
 
 
 class ForkStarter(Starter):
@@ -159,6 +179,7 @@ class ZygoteStarter(Starter):
                 pass_fds=(theirs.fileno(), self.board.fd),
                 env=worker_environment(workers, cpus),
                 stdin=subprocess.DEVNULL,
+                process_group=0,  # from its first moment: it imports for a while before it ignores Ctrl-C
             )
         process.returncode = 0  # it is waited for by pid: Popen must not do so
         self._keeper = process.pid

@@ -205,7 +205,7 @@ class _NotSaved(Exception):
 def _save(task: Any, result: Any, desk: Desk) -> Stored:
     try:
         return formats.save(task, result, desk.spool)
-    except BaseException as error:
+    except Exception as error:  # what stops a task is no fault of its result
         cache = formats.format_of(type(task).__labtech__)
         what = f"the result of type '{type(result).__name__}' cannot be saved by {cache!r}: {type_and_words(error)}"
         raise _NotSaved(Failure("CacheError", what, describe_failure(error).traceback)) from None

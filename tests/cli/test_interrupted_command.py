@@ -187,3 +187,70 @@ def test_an_interrupt_while_modules_are_imported_ends_at_once(cli: Cli) -> None:
     done = finish(process, 10).check(130)
     assert done.err == ""
     wait_until(lambda: not any(alive(pid) for pid in family), "no process is left", 10)
+
+
+def test_the_process_that_starts_workers_never_gets_the_ctrl_c_of_a_terminal(slow: Cli) -> None:
+    process = slow.start("run", "slow.py:slow", "-p", "seconds=60", "--progress", "none")
+    while not (found := zygotes(process.pid)):
+        assert process.poll() is None
+    assert [os.getpgid(pid) for pid in found] == found
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    assert "Traceback" not in finish(process, 20).check(130).err
+
+
+def zygotes(pid: int) -> list[int]:
+    """The processes that start workers, of a command."""
+    found = []
+    for child in psutil.Process(pid).children():
+        with contextlib.suppress(psutil.Error):  # it has ended
+            if "zygote" in " ".join(child.cmdline()):
+                found.append(child.pid)
+    return found
+
+
+def test_ctrl_c_while_the_command_line_itself_is_imported_shows_no_traceback(cli: Cli) -> None:
+    cli.write("typer.py", 'open("importing", "w").close()\nimport time\ntime.sleep(60)\n')  # in the way of the real one
+    process = cli.start("tasks", "slow.py")
+    wait_until(lambda: (cli.folder / "importing").exists(), "it is imported")
+    process.send_signal(signal.SIGINT)
+    assert finish(process, 20).check(130).err == ""
+
+
+PARENT = """\
+import os, subprocess, time
+import labtech_cli as labtech
+
+@labtech.task
+class Parent:
+    n: int
+    def run(self):
+        child = subprocess.Popen(["sleep", "600"], start_new_session=bool(self.n % 2))
+        open(f"child.{child.pid}", "w").close()
+        time.sleep(600 if self.n else 0)
+
+parents = [Parent(n) for n in range(4)]
+"""
+
+
+@pytest.mark.parametrize("runner", ["process", "spawn", "fork", "fork-per-task"])
+def test_when_what_starts_workers_is_killed_the_run_ends_as_failed_and_nothing_is_left(cli: Cli, runner: str) -> None:
+    cli.write("parent.py", PARENT)
+    options = ["--runner", runner, "-j", "3", "-k", "--json", "--junit-xml", "report.xml"]
+    process = cli.start("run", "parent.py:parents", *options)
+    wait_until(lambda: len(list(cli.folder.glob("child.*"))) == 4, "all tasks have started")
+    (keeper,) = psutil.Process(process.pid).children()
+    family = [*[child.pid for child in keeper.children(recursive=True)], *born(cli.folder)]
+    keeper.kill()
+    done = finish(process, 20).check(2)
+    assert "error: the process that starts workers was killed by SIGKILL;" in done.err
+    assert done.counts() == {"succeeded": 1, "cancelled": 3}
+    assert [event["outcome"] for event in done.events() if event["event"] == "task_finished"].count("cancelled") == 3
+    (run,) = cli("runs", "ls", "--json").check().document()["runs"]
+    assert (run["status"], run["exit_code"]) == ("failed", 2)
+    assert "<error" in cli.read("report.xml")
+    assert not any(alive(pid) for pid in family)
+
+
+def born(folder: Path) -> list[int]:
+    """The processes that tasks started."""
+    return [int(path.name.split(".")[1]) for path in folder.glob("child.*")]

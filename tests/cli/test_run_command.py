@@ -208,3 +208,36 @@ def test_nothing_but_the_storage_is_left_in_the_folder(lab: Cli) -> None:
     assert left == {"experiments.py", "labtech_storage", "ran.txt"}
     spool = lab.folder / "labtech_storage" / "spool"
     assert not spool.exists() or not list(Path(spool).iterdir())
+
+
+UNLOADABLE = """\
+import sys
+import labtech_cli as labtech
+
+class TwoArguments(Exception):
+    def __init__(self, first, second):
+        super().__init__(f"{first} {second}")
+
+class Leaves:
+    def __reduce__(self):
+        return sys.exit, (3,)
+
+@labtech.task
+class Gives:
+    what: str
+    def run(self):
+        return {"exception": TwoArguments(1, 2), "exit": Leaves()}.get(self.what, self.what)
+
+all = [Gives(what) for what in ("first", "exception", "exit", "last")]
+"""
+
+
+@pytest.mark.parametrize("runner", ["process", "serial"])
+def test_a_result_that_cannot_be_loaded_is_a_warning_beside_the_others(cli: Cli, runner: str) -> None:
+    cli.write("project.py", UNLOADABLE)
+    done = cli("run", "project.py:all", "--runner", runner, "--events", "events.jsonl").check(0)
+    assert [line.split()[-1] for line in done.out.splitlines()[1:]] == ["first", "last"]
+    warned = [line for line in done.err.splitlines() if line.startswith("warning: ")]
+    assert len(warned) == 2 and "Gives(what='exception')" in warned[0] and "TypeError" in warned[0]
+    assert "Gives(what='exit')" in warned[1] and "SystemExit" in warned[1]
+    assert json.loads(cli.read("events.jsonl").splitlines()[-1])["exit_code"] == 0

@@ -62,7 +62,7 @@ def test_a_fault_fails_its_task_alone_and_names_the_cause(tmp_path: Path, runner
         assert outcomes[task] is (Outcome.SUCCEEDED if moment == "loaded" else Outcome.FAILED), fault
         assert outcomes[reader] is (Outcome.FAILED if moment == "loaded" else Outcome.SKIPPED), fault
         error = log.ended(blamed).error
-        at_once = ("TaskDied", "TaskTimeout", *(("KeyboardInterrupt", "SystemExit") if moment == "loaded" else ()))
+        at_once = ("TaskDied", "TaskTimeout", "KeyboardInterrupt", "SystemExit")
         if moment in ("saved", "loaded") and kind not in at_once:
             assert error.kind == "CacheError" and kind in error.message, f"{fault}: {error}"
         else:

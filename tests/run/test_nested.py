@@ -19,7 +19,7 @@ from nested_tasks import KINDS, RIGHT, Nested, quick
 from runner_kit import PROCESS, execute, make_lab
 from sample_tasks import LeavesChild, wait_until
 
-from labtech_cli.run import nested
+from labtech_cli.run import family
 from labtech_cli.run.interrupts import Interrupts
 from labtech_cli.run.nested import Turns
 
@@ -139,7 +139,7 @@ def test_a_command_that_is_stopped_ends_its_tasks_processes(tmp_path: Path, runn
 
 
 def test_in_a_script_or_notebook_processes_that_are_not_joblibs_are_left_alone(tmp_path: Path) -> None:
-    assert not nested.own_process
+    assert not family.own_process
     result, _ = execute(make_lab(tmp_path, "serial"), [LeavesChild(str(tmp_path))])
     child = psutil.Process(result.result(LeavesChild(str(tmp_path))))
     assert child.status() != psutil.STATUS_ZOMBIE
