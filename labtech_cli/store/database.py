@@ -7,11 +7,12 @@ import sqlite3
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from labtech_cli.errors import StorageError
+from labtech_cli.store.links import refuse_links
 from labtech_cli.store.mounts import network_file_system
 from labtech_cli.store.schema import APPLICATION_ID, READ_OLDER, SCHEMA_VERSION, statements, upgrade
 
@@ -139,8 +140,10 @@ class Database:
             (".gitignore", "*\n"),
             ("CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n# results kept by labtech\n"),
         ):
-            if not (self.path / name).exists():
-                (self.path / name).write_text(text)
+            with suppress(FileExistsError), open(self.path / name, "x", encoding="ascii") as file:
+                file.write(text)
+        for name in ("labtech.db", "labtech.db-wal", "labtech.db-shm", "labtech.db-journal"):
+            refuse_links(self.path, name, str(self.path))
 
     def _check_locks(self) -> None:
         """Two machines that write to one database through a network file system ruin it: refuse to."""
@@ -198,6 +201,7 @@ class Database:
         """Keep the database as it was before it is upgraded, whole or not at all."""
         place = self.path / f"labtech.db.version-{version}"
         beside = place.with_name(f"{place.name}.{os.getpid()}")
+        beside.unlink(missing_ok=True)  # a killed process's, or no file of ours
         source, copy = self._open_to_read(self.path / "labtech.db"), sqlite3.connect(beside)
         try:
             source.backup(copy)

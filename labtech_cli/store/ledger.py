@@ -10,7 +10,6 @@ An owner registers when it first writes. Everything it holds names it: leases of
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -19,8 +18,10 @@ from pathlib import Path
 
 from labtech_cli.errors import StorageError
 from labtech_cli.store.database import Database
+from labtech_cli.store.links import entries, remove_tree
 from labtech_cli.store.listings import SOUND
 from labtech_cli.store.owners import Watch, new_owner
+from labtech_cli.store.parts import is_home
 from labtech_cli.store.records import Claim, Owner
 from labtech_cli.store.storage import Claiming
 
@@ -202,28 +203,31 @@ class Ledger:
             living = {owner.id for owner in owners if self._lives(owner)}
             _forget(database, [owner.id for owner in owners if owner.id not in living])
             oldest = min([owner.began for owner in owners if owner.id in living and owner != self._me], default=None)
-            folders = [
-                folder
-                for folder, owner, since in database.execute("SELECT folder, owner, since FROM litter")
-                if (owner is None and (oldest is None or since < oldest)) or (owner is not None and owner not in living)
+            rows = database.execute("SELECT folder, owner, since FROM litter").fetchall()
+            rows = [
+                (folder, owner, since) for folder, owner, since in rows if _is_rubbish(owner, since, living, oldest)
             ]
             # Under the lock: what the folder is named by cannot change meanwhile.
-            for folder in folders:
-                shutil.rmtree(self._folder / folder, ignore_errors=True)
-            database.executemany("DELETE FROM litter WHERE folder = ?", [(folder,) for folder in folders])
+            for folder, _, _ in rows:
+                if is_home(folder):  # any other name is not ours: its row goes, and nothing is touched
+                    remove_tree(self._folder, folder)
+            database.executemany("DELETE FROM litter WHERE folder = ?", [row[:1] for row in rows])
             self._sweep_spools(living)
 
     def _is_littered(self) -> bool:
         """Whether there may be something to sweep: a look that writes nothing."""
         rows = self._database.select("SELECT id FROM owner UNION ALL SELECT folder FROM litter")
-        spool = self._folder / "spool"
-        return bool(set(rows) - {(self._me.id if self._me else "",)}) or (spool.is_dir() and any(spool.iterdir()))
+        return bool(set(rows) - {(self._me.id if self._me else "",)}) or bool(entries(self._folder, "spool"))
 
     def _sweep_spools(self, living: Collection[str]) -> None:
-        spool = self._folder / "spool"
-        for folder in spool.iterdir() if spool.is_dir() else ():
-            if folder.name not in living:
-                shutil.rmtree(folder, ignore_errors=True)
+        for name in entries(self._folder, "spool"):
+            if name not in living:
+                remove_tree(self._folder, f"spool/{name}")
+
+
+def _is_rubbish(owner: str | None, since: float, living: Collection[str], oldest: float | None) -> bool:
+    """Whether what is noted as litter can go: its owner is dead, or nobody is left who may be reading it."""
+    return (oldest is None or since < oldest) if owner is None else owner not in living
 
 
 def litter(database: sqlite3.Connection, folders: Iterable[str], owner: str | None) -> None:

@@ -17,10 +17,8 @@ commits, never the database. See docs/notes/commit-protocol.md.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sqlite3
-import uuid
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -28,15 +26,16 @@ from pathlib import Path
 from typing import Any
 
 from labtech_cli.errors import CacheError
-from labtech_cli.store import ledger, listings, rewrites
-from labtech_cli.store.blobs import Blob, Stored, digest
+from labtech_cli.store import ledger, listings, local_aside, rewrites
+from labtech_cli.store.blobs import Blob, Stored
 from labtech_cli.store.database import Database, portions
-from labtech_cli.store.parts import folder_size, homes, new_home, read_parts, write_parts
+from labtech_cli.store.links import link_on_the_way, refuse_links
+from labtech_cli.store.parts import homes, new_home, read_parts, write_parts
 from labtech_cli.store.records import Aside, Journal, Move, Owner, Record, Row, Timings, TypeStats
 from labtech_cli.store.schema import CLEAR, INSERT, INSERT_TIMING
 from labtech_cli.store.storage import Claiming, Storage
 
-_PLAIN = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_FOLDERS = ("results", "spool", "damaged", "history")
 
 
 class LocalStorage(Storage):
@@ -53,17 +52,21 @@ class LocalStorage(Storage):
         return str(self.path)
 
     def history(self) -> Path | None:
-        return self.path / "history"
+        """None where a link is in its place: what it leads to is not ours."""
+        return None if link_on_the_way(self.path, "history") else self.path / "history"
 
     def exists(self) -> bool:
         return self._database.exists()
 
     def check_writable(self) -> None:
+        for name in _FOLDERS:
+            refuse_links(self.path, name, self.describe())
         self._database.connect(write=True)
 
     def spool(self) -> str:
         name = self._ledger.me().id
         if self._spool is None or os.path.basename(self._spool) != name:
+            refuse_links(self.path, f"spool/{name}", self.describe())
             spool = str(self.path / "spool" / name)
             with self._database.errors():
                 os.makedirs(spool)
@@ -118,6 +121,7 @@ class LocalStorage(Storage):
         if not home or record.stored is None:
             return
         with self._database.errors():
+            refuse_links(self.path, home, self.describe())
             os.makedirs(self.path / home, exist_ok=True)
             for blob in record.stored.blobs:
                 if blob.data is None:
@@ -220,28 +224,16 @@ class LocalStorage(Storage):
         if stored is None:
             rewrites.drop_unreadable(self._database, key)
             return
-        name = key if _PLAIN.fullmatch(key) else digest(key.encode("utf-8", "surrogatepass"))  # it names a folder
-        folder = self.path / "damaged" / f"{name}.{uuid.uuid4().hex[:8]}"
         with self._database.errors():
-            folder.mkdir(parents=True)
-            for blob in stored.blobs:
-                if blob.data is not None:
-                    (folder / blob.name).write_bytes(blob.data)
-                elif os.path.exists(str(blob.path)):
-                    os.replace(str(blob.path), folder / blob.name)
+            local_aside.set_aside(self.path, key, stored)
         self.remove([key])
 
     def aside(self) -> list[Aside]:
-        try:
-            found = [item for item in os.scandir(self.path / "damaged") if item.is_dir(follow_symlinks=False)]
-        except OSError:  # nothing ever was
-            return []
-        return [Aside(item.name, item.stat().st_mtime, folder_size(item.path)) for item in found]
+        return local_aside.listed(self.path)
 
     def discard(self, asides: Iterable[Aside]) -> None:
         with self._database.errors():
-            for item in asides:
-                shutil.rmtree(self.path / "damaged" / os.path.basename(item.name))
+            local_aside.discard(self.path, asides)
 
     def _there(self, database: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[str]]:
         """Those of `keys` that have a result, with the folders of its large parts."""

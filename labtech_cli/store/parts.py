@@ -13,6 +13,7 @@ from pathlib import Path
 
 from labtech_cli.errors import CacheError, DamagedResult
 from labtech_cli.store.blobs import Blob, check_name
+from labtech_cli.store.links import link_on_the_way
 
 _HOME = re.compile(r"results/[^/\0.]{1,2}/[^/\0.][^/\0]{0,64}")
 
@@ -73,8 +74,6 @@ def is_home(folder: str) -> bool:
 
 def _inside(folder: Path, home: str, name: str) -> str:
     """The file of a part. A link, of the folder or the file, could lead anywhere: it is not followed."""
-    place = folder / home
-    for step in (place.parent, place, place / name):
-        if os.path.islink(step):
-            raise DamagedResult(f"'{step}' is a link")
-    return str(place / name)
+    if (link := link_on_the_way(folder, f"{home}/{name}")) is not None:
+        raise DamagedResult(f"'{link}' is a link")
+    return str(folder / home / name)

@@ -30,6 +30,7 @@ from labtech_cli.errors import StorageError
 from labtech_cli.store import remote_aside
 from labtech_cli.store.blobs import Stored
 from labtech_cli.store.folder_place import FolderPlace
+from labtech_cli.store.links import link_on_the_way
 from labtech_cli.store.manifests import SCHEMA, Manifest, encode_task, is_digest, is_key, place_of
 from labtech_cli.store.object_place import ObjectPlace, shown, state_folder
 from labtech_cli.store.places import SCHEMES, Place
@@ -83,9 +84,10 @@ class FsspecStorage(Storage):
         return shown(self.url)
 
     def history(self) -> Path | None:
-        """In the folder itself; of an object store, in a folder of this machine's user."""
+        """In the folder itself, unless that is a link; of an object store, in a folder of this machine's user."""
         if isinstance(self._place, FolderPlace):
-            return Path(self._place.root) / "history"
+            root = self._place.root
+            return None if link_on_the_way(root, "history") else Path(root) / "history"
         return state_folder(self.describe()) / "history"
 
     # -- opening and closing ---------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -197,3 +198,26 @@ def test_loading_such_a_result_without_a_signing_key_does_spring_the_trap(trappe
     lab, trace = trapped
     lab("results", "trap.py:whole", "trap.py:parts")
     assert trace.exists(), "the traps are real"
+
+
+@pytest.mark.parametrize("where", ["labtech_storage", "file://{folder}/labtech_storage"])
+def test_no_command_removes_or_writes_what_lies_outside_the_storage(lab: Cli, where: str) -> None:
+    (lab.folder / "trap.py").write_text(MODULE)
+    storage, outside = where.format(folder=lab.folder), lab.folder / "thesis"
+    (outside / "ab").mkdir(parents=True)
+    (outside / "ab" / "chapter").write_text("precious")
+    lab("run", "trap.py:parts", "--storage", storage).check(0)
+    for name in ("spool", "damaged", "history"):
+        folder = lab.folder / "labtech_storage" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.symlink_to(outside)
+        for command in (
+            ["run", "trap.py:whole"],
+            ["cache", "verify", "--repair"],
+            ["cache", "gc", "--damaged", "--max-size", "1GB", "--yes"],
+            ["cache", "rm", "Part", "--where", "n=1", "--yes"],
+        ):
+            done = lab(*command, "--storage", storage)
+            assert done.code in (0, 2) and "Traceback" not in done.err, (name, command, done.err)
+            assert [str(item.relative_to(outside)) for item in outside.rglob("*")] == ["ab", "ab/chapter"]
+        folder.unlink()
