@@ -130,6 +130,16 @@ class Database:
                 _patiently(lambda: database.execute("VACUUM"))
                 database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def faults(self) -> list[str]:
+        """What SQLite finds wrong with the file: an index that is not that of its table, a page that is none."""
+        return [str(row[0]) for row in self.select("PRAGMA integrity_check(100)") if row != ("ok",)]
+
+    def mend(self) -> None:
+        """Make all indexes anew from their tables."""
+        database = self.connect(write=True)
+        with self.errors():
+            _patiently(lambda: database.execute("REINDEX"))
+
     def _make_folder(self) -> None:
         self.exists()
         self.path.mkdir(parents=True, exist_ok=True)
@@ -223,6 +233,8 @@ class Database:
         hint = "check that the folder can be written to, or choose another with --storage"
         if isinstance(error, sqlite3.DatabaseError) and ("not a database" in reason or "malformed" in reason):
             hint = "the file labtech.db is damaged or not labtech's: move it away, or choose another storage"
+            if "malformed" in reason:
+                hint = "labtech.db is damaged: try 'labtech cache verify --repair', else move the file away"
         elif "full" in reason or "No space" in reason:
             hint = "make room on the disk; what was saved before is safe"
         return StorageError(f"storage '{self.path}': {reason[:1].lower()}{reason[1:]}", hint=hint)

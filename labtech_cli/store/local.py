@@ -25,14 +25,14 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-from labtech_cli.errors import CacheError
 from labtech_cli.store import ledger, listings, local_aside, rewrites
-from labtech_cli.store.blobs import Blob, Stored
+from labtech_cli.store.blobs import Stored
 from labtech_cli.store.database import Database, portions
 from labtech_cli.store.links import link_on_the_way, refuse_links
-from labtech_cli.store.parts import homes, new_home, read_parts, write_parts
+from labtech_cli.store.parts import homes, new_home, read_stored, write_parts
 from labtech_cli.store.records import Aside, Journal, Move, Owner, Record, Row, Timings, TypeStats
 from labtech_cli.store.schema import CLEAR, INSERT, INSERT_TIMING
+from labtech_cli.store.seals import UNTRUSTED
 from labtech_cli.store.storage import Claiming, Storage
 
 _FOLDERS = ("results", "spool", "damaged", "history")
@@ -140,7 +140,7 @@ class LocalStorage(Storage):
             if stored is None:
                 timings.append((*row, record.peak_memory))
                 continue
-            parts, inline = write_parts(stored.blobs, home)
+            parts, inline = write_parts(stored, home)
             code, origin = numbers.get(record.code), numbers.get(record.origin)
             size = stored.size, parts, record.peak_memory, code, origin, stored.signature
             results.append((*row, stored.format, record.started_at, *size))
@@ -158,10 +158,7 @@ class LocalStorage(Storage):
         columns, tables = "key, format, parts, bytes, signature", "task LEFT JOIN data USING (id)"
         for key, form, parts, data, signature in self._parts(keys, columns, tables):
             inline = data if isinstance(data, bytes) else str(data or "").encode()
-            try:
-                found[key] = Stored(_text(form), read_parts(self.path, _text(parts), inline), _text(signature or ""))
-            except (CacheError, ValueError):  # such a name is not followed: the result counts as damaged
-                found[key] = Stored(str(form), (Blob("the list of its files", 0, "", None, ""),))
+            found[key] = read_stored(self.path, form, parts, inline, signature)
         return found
 
     def rows(self, keys: Iterable[str] | None = None) -> Iterator[Row]:
@@ -176,9 +173,9 @@ class LocalStorage(Storage):
     def outlines(self, keys: Sequence[str]) -> dict[str, Stored]:
         found = {}
         for key, form, parts, signature in self._parts(keys, "key, format, parts, signature"):
-            with suppress(CacheError, ValueError):  # such a text names nothing: there is nothing to compare
-                whole = Stored(_text(form), read_parts(self.path, _text(parts), b""), _text(signature or ""))
-                found[key] = whole.outline()
+            stored = read_stored(self.path, form, parts, b"", signature)
+            if stored.blobs[0] is not UNTRUSTED:  # such a list names nothing: there is nothing to compare
+                found[key] = stored.outline()
         return found
 
     def alike(self, kind: str, texts: Sequence[str], most: int) -> list[Row]:
@@ -218,6 +215,12 @@ class LocalStorage(Storage):
     def compact(self) -> None:
         if self._database.exists() and not self._ledger.others():
             self._database.compact()
+
+    def faults(self) -> list[str]:
+        return self._database.faults()
+
+    def mend(self) -> None:
+        self._database.mend()
 
     def set_aside(self, key: str) -> None:
         stored = self.load([key]).get(key)
@@ -317,13 +320,6 @@ class LocalStorage(Storage):
         if self._ledger.registered:  # who only read writes nothing
             self._ledger.leave(stay=False)
         self._database.close()
-
-
-def _text(value: Any) -> str:
-    """A column of a row, which another program may have filled. Raises ValueError where it is no text."""
-    if not isinstance(value, str):
-        raise ValueError("no text")
-    return value
 
 
 def _remove_own(folder: str, pid: int) -> None:

@@ -16,6 +16,7 @@ from labtech_cli.store.blobs import Stored, digest
 from labtech_cli.store.links import entries, refuse_links
 from labtech_cli.store.parts import folder_size
 from labtech_cli.store.records import Aside
+from labtech_cli.store.seals import UNTRUSTED
 
 DAMAGED = "damaged"
 _PLAIN = re.compile(r"[0-9A-Za-z_-]{1,64}")
@@ -28,6 +29,8 @@ def set_aside(root: Path, key: str, stored: Stored) -> None:
     folder = root / DAMAGED / f"{name}.{uuid.uuid4().hex[:8]}"
     folder.mkdir(parents=True)
     for blob in stored.blobs:
+        if blob is UNTRUSTED:
+            continue
         if blob.data is not None:
             (folder / blob.name).write_bytes(blob.data)
         elif os.path.exists(str(blob.path)):

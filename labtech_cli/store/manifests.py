@@ -15,6 +15,7 @@ from typing import Any
 from labtech_cli.errors import CacheError
 from labtech_cli.store.blobs import Blob, Stored, check_name
 from labtech_cli.store.records import Move, Record, Row
+from labtech_cli.store.seals import UNTRUSTED, is_whole, seal
 
 SCHEMA = 1
 _KEY = re.compile(r"[0-9a-f]{32}")
@@ -44,7 +45,9 @@ class Manifest:
     row: Row
     signature: str
     parts: tuple[Part, ...] | None
-    """None when they cannot be trusted: the result is damaged."""
+    """None when they cannot be read: the result is damaged."""
+    whole: bool = True
+    """Whether the list of parts is what was written (see `store.seals`)."""
 
     @property
     def objects(self) -> list[str]:
@@ -59,12 +62,12 @@ class Manifest:
         """The result for who loads it; `paths` are local files by the name of their object."""
         row = self.row
         if self.parts is None:
-            return Stored(row.format, (Blob("the list of its files", row.size, "", None, ""),), self.signature)
+            return Stored(row.format, (UNTRUSTED,), self.signature)
         blobs = [
             Blob(part.name, part.size, part.digest, part.data, paths.get(part.object, "") if part.home else None)
             for part in self.parts
         ]
-        return Stored(row.format, tuple(blobs), self.signature)
+        return Stored(row.format, tuple(blobs) if self.whole else (UNTRUSTED, *blobs), self.signature)
 
 
 def is_key(text: object) -> bool:
@@ -99,6 +102,7 @@ def encode(record: Record, home: str) -> bytes:
         _description(record)
         | {"format": record.stored.format, "code": record.code}
         | {"origin": record.origin, "signature": record.stored.signature, "parts": parts}
+        | {"seal": seal(record.stored)}
     )
 
 
@@ -125,10 +129,11 @@ def decode(key: str, data: bytes) -> Manifest:
         parts = None
     size = sum(part.size for part in parts or ())
     row = _row(document, size)
-    signature = document["signature"]
-    if not isinstance(signature, str) or not row.format:
+    signature, sealed = document["signature"], document.get("seal", "")
+    if not isinstance(signature, str) or not isinstance(sealed, str) or not row.format:
         raise ValueError("not a manifest")
-    return Manifest(row, signature, parts)
+    blobs = tuple([Blob(part.name, part.size, part.digest, None, None) for part in parts or ()])
+    return Manifest(row, signature, parts, is_whole(Stored(row.format, blobs), sealed))
 
 
 def decode_task(key: str, data: bytes) -> Row:

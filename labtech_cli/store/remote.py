@@ -169,7 +169,7 @@ class FsspecStorage(Storage):
     @told
     def outlines(self, keys: Sequence[str]) -> dict[str, Stored]:
         found = self._index.results.some(keys) if self._exists() else {}
-        return {key: manifest.stored({}).outline() for key, manifest in found.items() if manifest.parts is not None}
+        return {key: one.stored({}).outline() for key, one in found.items() if one.parts is not None and one.whole}
 
     @told
     def rows(self, keys: Iterable[str] | None = None) -> Iterator[Row]:
