@@ -15,6 +15,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from labtech_cli.errors import StorageError
 from labtech_cli.store.database import Database
@@ -26,7 +27,15 @@ from labtech_cli.store.records import Claim, Owner
 from labtech_cli.store.storage import Claiming
 
 LISTED = "SELECT (SELECT coalesce(max(id), 0) FROM task), (SELECT count(*) FROM task WHERE format IS NOT NULL)"
-_OWNER = "SELECT id, host, pid, born, began, beat FROM owner"
+_NAME = "typeof({0}) = 'text' AND {0} NOT GLOB '*[^!-~]*'"
+_SOUND_OWNER = (
+    f"{_NAME.format('id')} AND typeof(host) = 'text' AND typeof(pid) = 'integer' AND pid BETWEEN 1 AND 2147483647 "
+    "AND typeof(born) = 'text' AND typeof(began) = 'real' AND typeof(beat) = 'integer' AND typeof(needs) = 'blob'"
+)
+"""What holds of the row of an owner. A row of another kind is nobody's: it counts as dead."""
+_SOUND_LITTER = f"{_NAME.format('folder')} AND typeof(since) = 'real' AND (owner IS NULL OR ({_NAME.format('owner')}))"
+# As bytes, since text that another program wrote may be none.
+_OWNER = f"SELECT id, CAST(host AS BLOB), pid, CAST(born AS BLOB), began, beat FROM owner WHERE {_SOUND_OWNER}"
 
 
 _left: set[str] = set()
@@ -67,7 +76,9 @@ class Ledger:
         me = self.me()
         packed = bytes.fromhex("".join(needs))
         with self._database.transaction() as database:
-            left = [owner for (owner,) in database.execute("SELECT id FROM owner") if owner in _left]
+            left = [
+                owner for (owner,) in database.execute(f"SELECT id FROM owner WHERE {_SOUND_OWNER}") if owner in _left
+            ]
             _forget(database, left)
             database.execute("UPDATE owner SET needs = ? WHERE id = ?", (packed, me.id))
             self._version = _data_version(database)
@@ -111,7 +122,7 @@ class Ledger:
     def others(self) -> list[Owner]:
         """The other owners that live."""
         mine = self._me.id if self._me is not None and self.registered else ""
-        found = [Owner(*row) for row in self._database.select(f"{_OWNER} WHERE id != ?", (mine,))]
+        found = [_owner(row) for row in self._database.select(f"{_OWNER} AND id != ?", (mine,))]
         return [owner for owner in found if self._lives(owner)]
 
     def _lives(self, owner: Owner) -> bool:
@@ -168,13 +179,13 @@ class Ledger:
 
     def _holder(self, database: sqlite3.Connection, key: str, lives: dict[str, bool]) -> str | None:
         """Who computes a task, if that owner lives; a dead one loses all it held."""
-        row = database.execute("SELECT owner FROM lease WHERE key = ?", (key,)).fetchone()
+        row = database.execute("SELECT CAST(owner AS BLOB) FROM lease WHERE key = ?", (key,)).fetchone()
         if row is None:
             return None
-        owner = str(row[0])
+        owner = _text(row[0])
         if owner not in lives:
-            known = database.execute(f"{_OWNER} WHERE id = ?", (owner,)).fetchone()
-            lives[owner] = known is not None and self._lives(Owner(*known))
+            known = database.execute(f"{_OWNER} AND id = ?", (owner,)).fetchone()
+            lives[owner] = known is not None and self._lives(_owner(known))
             if not lives[owner]:
                 _forget(database, [owner])
         return owner if lives[owner] else None
@@ -199,7 +210,9 @@ class Ledger:
         if not self._is_littered() or not os.access(self._folder, os.W_OK):
             return
         with self._database.transaction() as database:
-            owners = [Owner(*row) for row in database.execute(_OWNER)]
+            database.execute(f"DELETE FROM owner WHERE NOT ({_SOUND_OWNER})")
+            database.execute(f"DELETE FROM litter WHERE NOT ({_SOUND_LITTER})")
+            owners = [_owner(row) for row in database.execute(_OWNER)]
             living = {owner.id for owner in owners if self._lives(owner)}
             _forget(database, [owner.id for owner in owners if owner.id not in living])
             oldest = min([owner.began for owner in owners if owner.id in living and owner != self._me], default=None)
@@ -223,6 +236,16 @@ class Ledger:
         for name in entries(self._folder, "spool"):
             if name not in living:
                 remove_tree(self._folder, f"spool/{name}")
+
+
+def _owner(row: Sequence[Any]) -> Owner:
+    """What `_OWNER` tells of one owner."""
+    number, host, pid, born, began, beat = row
+    return Owner(number, _text(host), pid, _text(born), began, beat)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
 
 
 def _is_rubbish(owner: str | None, since: float, living: Collection[str], oldest: float | None) -> bool:

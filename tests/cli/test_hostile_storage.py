@@ -221,3 +221,31 @@ def test_no_command_removes_or_writes_what_lies_outside_the_storage(lab: Cli, wh
             assert done.code in (0, 2) and "Traceback" not in done.err, (name, command, done.err)
             assert [str(item.relative_to(outside)) for item in outside.rglob("*")] == ["ab", "ab/chapter"]
         folder.unlink()
+
+
+ODD_ROWS = [
+    "UPDATE task SET size = 9223372036854775807",
+    "INSERT INTO owner VALUES ('x', 'h', 1, 'b', 'abc', 0, 'zz')",
+    "INSERT INTO owner VALUES (x'00ff', x'ff', 1, 'b', 1.0, 0, 'zz')",
+    "INSERT INTO journal VALUES (1, 1.0, 't', 'garbage')",
+    "INSERT INTO litter VALUES (x'ff', x'ff', 'x')",
+    "INSERT INTO lease SELECT key, x'ff' FROM task",
+]
+
+
+def test_rows_about_runs_that_labtech_did_not_write_stop_nothing(lab: Cli) -> None:
+    (lab.folder / "trap.py").write_text(MODULE)
+    lab("run", "trap.py:whole").check(0)
+    for command in (
+        ["cache", "stats"],
+        ["cache", "migrate", "--list"],
+        ["cache", "gc", "--keep-last", "20", "--yes"],
+        ["cache", "verify", "--repair"],
+        ["run", "trap.py:whole", "--rerun"],
+    ):
+        database = sqlite3.connect(lab.folder / "labtech_storage" / "labtech.db")
+        for statement in ODD_ROWS:
+            database.execute(statement.replace("INSERT", "INSERT OR REPLACE"))
+        database.commit()
+        database.close()
+        assert "Traceback" not in lab(*command).check(0).err
