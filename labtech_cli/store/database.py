@@ -192,6 +192,11 @@ class Database:
                 f"storage '{self.path}': its labtech.db belongs to another program",
                 hint="choose another storage, or move the file away",
             )
+        if tables and version < 1:
+            raise StorageError(
+                f"storage '{self.path}': its labtech.db is damaged: it has no format {version}",
+                hint="move the file away, or choose another storage",
+            )
         if version > SCHEMA_VERSION:
             raise StorageError(
                 f"storage '{self.path}' was written by a newer labtech "
@@ -221,10 +226,33 @@ class Database:
         os.replace(beside, place)
 
     def _open_to_read(self, file: Path) -> sqlite3.Connection:
-        """Read without writing, also from a folder that cannot be written to."""
-        options = "mode=ro" if os.access(self.path, os.W_OK) else "mode=ro&immutable=1"
-        uri = f"{file.as_uri()}?{options}"
-        return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        """Read without writing, also from a folder that cannot be written to.
+
+        There SQLite needs the files beside the log to see what is in it. Where they are not, the log has to be empty:
+        then the file alone is the database, and is read as one that nobody changes.
+        """
+        uri = f"{file.as_uri()}?mode=ro"
+        if os.access(self.path, os.W_OK):
+            return _connect(uri)
+        database = _connect(uri)
+        try:
+            database.execute("PRAGMA user_version").fetchone()
+        except sqlite3.OperationalError as error:
+            database.close()
+            if "locked" in str(error):
+                raise
+            self._check_log(file)
+            return _connect(f"{uri}&immutable=1")
+        return database
+
+    def _check_log(self, file: Path) -> None:
+        """Raise `StorageError` where results are in a log that cannot be read."""
+        log = file.with_name(f"{file.name}-wal")
+        if log.exists() and log.stat().st_size:
+            raise StorageError(
+                f"storage '{self.path}': what was saved last is in its log, which you cannot read without writing",
+                hint=f"have {file.name}-wal and {file.name}-shm made readable, or a labtech command run by their owner",
+            )
 
     def error(self, error: Exception) -> StorageError:
         if isinstance(error, StorageError):
@@ -238,6 +266,10 @@ class Database:
         elif "full" in reason or "No space" in reason:
             hint = "make room on the disk; what was saved before is safe"
         return StorageError(f"storage '{self.path}': {reason[:1].lower()}{reason[1:]}", hint=hint)
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
 
 def portions(keys: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

@@ -85,13 +85,13 @@ def test_a_database_of_no_format_is_refused_in_words(storage: LocalStorage, vers
 @pytest.mark.parametrize(
     ("name", "value", "copied"),
     [
-        ("peak_memory", 10**400, 1),
+        pytest.param("peak_memory", 10**400, 1, id="endless memory"),
         ("peak_memory", -1, 1),
         ("format", "\ud800", 0),
         ("signature", "\ud800:x", 0),
         ("code", "\ud800", 0),
         ("origin", "../../x", 1),
-        ("size", 10**400, 1),
+        pytest.param("size", 10**400, 1, id="endless size"),
     ],
 )
 def test_a_manifest_with_an_odd_value_does_not_stop_a_copy(tmp_path: Path, name: str, value: Any, copied: int) -> None:
