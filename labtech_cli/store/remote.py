@@ -47,7 +47,7 @@ from labtech_cli.store.records import (
     unreadable_row,
 )
 from labtech_cli.store.remote_commit import Commit
-from labtech_cli.store.remote_errors import VERSION, check_version, told
+from labtech_cli.store.remote_errors import VERSION, as_room_allows, check_version, told
 from labtech_cli.store.remote_index import Index
 from labtech_cli.store.remote_leases import Leases
 from labtech_cli.store.remote_moves import Moves
@@ -230,8 +230,9 @@ class FsspecStorage(Storage):
     def remove(self, keys: Sequence[str]) -> int:
         found = self._index.results.some(keys) if self._exists() else {}
         if found:
-            self._open()
-            self._place.put({place_of("tasks", key): encode_task(one.row) for key, one in found.items()})
+            with as_room_allows():
+                self._open()
+                self._place.put({place_of("tasks", key): encode_task(one.row) for key, one in found.items()})
             self._place.remove([place_of("results", key) for key in found])
             self._place.remove([name for one in found.values() for name in one.objects])
         return len(found)
@@ -248,7 +249,8 @@ class FsspecStorage(Storage):
 
     @told
     def discard(self, asides: Iterable[Aside]) -> None:
-        self._open()
+        with as_room_allows():
+            self._open()
         remote_aside.discard(self._place, asides)
 
     def _check_keys(self, keys: Iterable[str]) -> None:
