@@ -127,9 +127,12 @@ class Catalogue:
 
     def parameter(self, row: Row, path: Sequence[str]) -> Any:
         """The value at a dotted path, followed into nested tasks; a marker of its own where there is none."""
-        if not self._readable(row.params):
+        try:
+            return self._at(from_text(row.params), path) if self._readable(row.params) else MISSING
+        except _UNREADABLE:  # a value, or a task below, that is not as `core.codec` writes it
             return MISSING
-        value: Any = from_text(row.params)
+
+    def _at(self, value: Any, path: Sequence[str]) -> Any:
         for name in path:
             if isinstance(value, dict) and "$task" in value:
                 value = from_text(self._task(value["$task"])[2] or "{}")
@@ -193,6 +196,8 @@ def _scalar(value: Any, task: Callable[[str], tuple[str, str | None, str]]) -> A
         return value["name"]
     if isinstance(value, dict) and "$float" in value:
         return float(value["$float"])
+    if isinstance(value, dict) and "$int" in value:
+        return int(value["$int"], 16)
     return value
 
 

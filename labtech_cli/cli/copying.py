@@ -32,9 +32,11 @@ from labtech_cli.cli.shared import data_stream, read_config
 from labtech_cli.errors import ConfigError
 from labtech_cli.report.words import count, one_line, size
 from labtech_cli.store.copying import Copied, Copier
+from labtech_cli.store.signing import Trust
 from labtech_cli.store.storage import Storage
 
 _SHOWN = 10  # damaged results named on stderr; JSON has all
+_SIGNING = "name the keys that signed them in LABTECH_SIGNING_KEY, or unset it to copy what nobody signed"
 
 
 def copy(
@@ -61,7 +63,7 @@ def copy(
 ) -> None:
     """Copy results to another storage, checked on both sides. Goes on where it was interrupted.
 
-    Exits 1 if a result was damaged, and so not copied.
+    Exits 1 if a result was damaged, or not signed as LABTECH_SIGNING_KEY asks, and so not copied.
 
     Example: labtech cache copy --from shard1 --to all
     """
@@ -83,7 +85,7 @@ def copy(
             target.check_writable()
         everything = not (names or where or older_than or statuses)
         with meter("copying", sum([row.size for row in rows])) as told:
-            copier = Copier(catalogue.storage, target, overwrite, dry_run, told)
+            copier = Copier(catalogue.storage, target, overwrite, dry_run, Trust.from_environment(), told)
             done = copier.copy(rows, everything=everything)
         if not dry_run:
             target.leave()
@@ -125,12 +127,16 @@ def _tell(target: Storage, done: Copied, dry_run: bool) -> None:
     if conflicts:
         what = count(conflicts, "task has another result", "tasks have other results")
         print(f"{what} there, which stayed; --overwrite replaces them", file=sys.stderr)
-    damaged = [(row, problem) for row, problem in done.problems if problem.kind != "conflict"]
-    for row, problem in damaged[:_SHOWN]:
+    untrusted = kinds.pop("signature", 0)
+    left_out = [(row, problem) for row, problem in done.problems if problem.kind != "conflict"]
+    for row, problem in left_out[:_SHOWN]:
         text = one_line(f"{short(row.type)} {row.key}: {problem.message}")
-        print(f"warning: damaged, and not copied: {text}", file=sys.stderr)
-    if damaged:
-        print(f"damaged, and not copied: {count(len(damaged), 'result')}; see 'labtech cache verify'", file=sys.stderr)
+        what = "not trusted" if problem.kind == "signature" else "damaged"
+        print(f"warning: {what}, and not copied: {text}", file=sys.stderr)
+    if untrusted:
+        print(f"not trusted, and not copied: {count(untrusted, 'result')}; {_SIGNING}", file=sys.stderr)
+    if damaged := kinds.total():
+        print(f"damaged, and not copied: {count(damaged, 'result')}; see 'labtech cache verify'", file=sys.stderr)
 
 
 def _document(catalogue: Catalogue, target: Storage, done: Copied, dry_run: bool) -> dict[str, Any]:
@@ -145,7 +151,8 @@ def _document(catalogue: Catalogue, target: Storage, done: Copied, dry_run: bool
         "already_there": done.there,
         "described": done.described,
         "conflicts": sum(problem.kind == "conflict" for _, problem in done.problems),
-        "damaged": sum(problem.kind != "conflict" for _, problem in done.problems),
+        "damaged": sum(problem.kind not in ("conflict", "signature") for _, problem in done.problems),
+        "untrusted": sum(problem.kind == "signature" for _, problem in done.problems),
         "problems": [
             {
                 "key": row.key,

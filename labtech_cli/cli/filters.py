@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import operator
 import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from labtech_cli.cli.catalogue import MISSING, Catalogue, short
 from labtech_cli.core.units import DURATIONS, SIZES, to_bytes, to_seconds
@@ -17,6 +18,7 @@ from labtech_cli.store.records import Row
 
 STATUSES = ("current", "stale", "orphaned")
 _CONDITION = re.compile(r"^\s*([^\W\d][\w.]*)\s*(==|!=|<=|>=|=|<|>)\s*(?![=<>!])(\S.*?)\s*$", re.DOTALL)
+_NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "==": operator.eq,
@@ -28,6 +30,32 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
+class _Condition(NamedTuple):
+    """One condition on a parameter."""
+
+    path: list[str]
+    compare: Callable[[Any, Any], bool]
+    value: Any
+    text: str
+    """The value as it was given."""
+
+    def holds(self, found: Any) -> bool:
+        """Whether it holds of a value. As two tasks differ by `True` and 1, so do values here; numbers are numbers."""
+        value = self.value
+        if found is MISSING:
+            return False
+        if isinstance(found, str) and isinstance(value, float) and not math.isfinite(value):
+            value = self.text  # a text may be "nan"
+        if isinstance(found, bool) != isinstance(value, bool):
+            return self.compare is operator.ne
+        if found != found and value != value:
+            return self.compare is operator.eq  # nan, which Python holds to differ from itself
+        try:
+            return bool(self.compare(found, value))
+        except TypeError:
+            return False
+
+
 @dataclass(slots=True)
 class Filters:
     """Which results a command was asked for."""
@@ -36,14 +64,14 @@ class Filters:
     where: Sequence[str] = ()
     older_than: str | None = None
     statuses: Sequence[str] = ()
-    _conditions: list[tuple[list[str], Callable[[Any, Any], bool], Any]] = field(default_factory=list)
+    _conditions: list[_Condition] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for text in self.where:
             found = _CONDITION.match(text)
             if found is None:
                 raise ConfigError(f"--where '{text}' is not a condition", hint="write for example 'n_estimators>5'")
-            self._conditions.append((found[1].split("."), _OPERATORS[found[2]], _value(found[3])))
+            self._conditions.append(_Condition(found[1].split("."), _OPERATORS[found[2]], _value(found[3]), found[3]))
 
     def select(self, catalogue: Catalogue) -> list[Row]:
         """The results that match everything asked."""
@@ -59,7 +87,7 @@ class Filters:
 
     def holds(self, catalogue: Catalogue, row: Row) -> bool:
         """Whether all conditions on parameters hold."""
-        return all(_holds(compare, catalogue.parameter(row, path), value) for path, compare, value in self._conditions)
+        return all(condition.holds(catalogue.parameter(row, condition.path)) for condition in self._conditions)
 
     def _named(self, rows: list[Row]) -> list[Row]:
         """Rows whose key starts with, or whose type is, one of the names. An unknown name is an error."""
@@ -99,20 +127,13 @@ def bytes_of(text: str, option: str) -> int:
 
 
 def _value(text: str) -> Any:
-    """A condition's value: a number, true, false, null, a quoted string, or the text itself."""
-    named = {"None": None, "none": None, "True": True, "False": False, "nan": "nan"}
+    """A condition's value: a number, nan and inf included, true, false, null, a quoted string, or the text itself."""
+    named = {"None": None, "none": None, "True": True, "False": False}
     if text in named:
         return named[text]
+    if _NOT_FINITE.fullmatch(text):
+        return float(text)
     try:
         return json.loads(text)
     except ValueError:
         return text.strip("'\"")
-
-
-def _holds(compare: Callable[[Any, Any], bool], left: Any, right: Any) -> bool:
-    if left is MISSING:
-        return False
-    try:
-        return bool(compare(left, right))
-    except TypeError:
-        return False

@@ -98,7 +98,7 @@ def gc(
         str | None, typer.Option("--older-than", metavar="AGE", help="Remove what is older: 30d.")
     ] = None,
     stale: Annotated[
-        bool, typer.Option("--stale", help="Remove results of another code_version (needs --module).")
+        bool, typer.Option("--stale", help="Remove results of another code_version or code (needs --module).")
     ] = False,
     module: ModuleOption = None,
     keep_last: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -29,12 +29,13 @@ from labtech_cli.cli.options import (
     WhereOption,
     chosen_format,
 )
-from labtech_cli.cli.shared import data_stream, read_config
-from labtech_cli.errors import ConfigError, UntrustedResult
+from labtech_cli.cli.shared import data_stream, make_lab, read_config
+from labtech_cli.errors import ConfigError, StorageError, UntrustedResult
 from labtech_cli.report.tables import FORMATS
 from labtech_cli.report.words import count, one_line, size
 from labtech_cli.store.checking import Checked, Problem, check
 from labtech_cli.store.signing import Trust
+from labtech_cli.store.storage import Storage
 
 _LOADED_AT_ONCE = 200
 
@@ -45,7 +46,10 @@ def verify(
         bool, typer.Option("--load", help="Also load each result (needs --module). Unpickles: only what you trust.")
     ] = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Move damaged results aside, so that a run computes them again.")
+        bool,
+        typer.Option(
+            "--repair", help="Move damaged results aside, so that a run computes them again; make the index anew."
+        ),
     ] = False,
     where: WhereOption = None,
     older_than: OlderOption = None,
@@ -63,7 +67,7 @@ def verify(
 ) -> None:
     """Check that results are whole (formats: table, json, jsonl, csv, md). Exits 1 if one is not and stays.
 
-    Reads every byte and compares checksums; nothing is unpickled without --load.
+    Reads every byte and compares checksums, and looks at the index; nothing is unpickled without --load.
 
     Example: labtech cache verify --repair
     """
@@ -74,10 +78,11 @@ def verify(
     with data_stream(output) as out:
         from labtech_cli.report.tables import write_rows
 
+        index = _index(make_lab(resolved).storage, repair)  # first: it is what results are listed by
         catalogue = catalogue_of(resolved, module)
         statuses = statuses_of(module, stale, current, orphaned)
         rows = Filters(names or (), where or (), older_than, statuses).select(catalogue)
-        found = _Found(catalogue, repair)
+        found = _Found(catalogue, repair, index)
         with meter("verifying", sum([row.size for row in rows])) as told:
             items = _trusted(check(catalogue.storage, rows))
             for item in _loaded(catalogue, items, found) if load else items:
@@ -88,17 +93,44 @@ def verify(
         extra = found.document(load)
         write_rows(found.problems, None, chosen, out, schema="labtech.cache.verify/1", key="problems", extra=extra)
     found.tell()
-    if found.damaged + found.unloadable > found.repaired:
+    if found.damaged + found.unloadable > found.repaired or index.faults:
         raise typer.Exit(1)
+
+
+class _Index(NamedTuple):
+    """How what the storage finds its results by was found."""
+
+    mended: list[str]
+    """What was wrong and is no longer."""
+    faults: list[str]
+    """What is wrong."""
+
+
+def _index(storage: Storage, repair: bool) -> _Index:
+    """Look at the index, and make it anew if it is damaged and that is asked for."""
+    faults = storage.faults()
+    if not faults or not repair:
+        return _Index([], faults)
+    try:
+        storage.mend()
+    except StorageError as error:  # it goes on with what can be read
+        return _Index([], [*faults, str(error)])
+    finally:
+        storage.close()
+    left = storage.faults()
+    return _Index([] if left else faults, left)
 
 
 class _Found:
     """What was found so far."""
 
-    def __init__(self, catalogue: Catalogue, repair: bool) -> None:
-        self._storage, self._repair = catalogue.storage, repair
+    def __init__(self, catalogue: Catalogue, repair: bool, index: _Index) -> None:
+        self._storage, self._repair, self._index = catalogue.storage, repair, index
         self.checked = self.size = self.damaged = self.unloadable = self.repaired = self.unknown = 0
         self.problems: list[dict[str, Any]] = []
+        if faults := index.faults or index.mended:
+            more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+            self._problem("", "", Problem("index", f"{faults[0]}{more}"), set_aside=False)
 
     def add(self, item: Checked) -> None:
         """Count a result, and move it aside if it is damaged and that is asked for."""
@@ -112,15 +144,12 @@ class _Found:
         if damaged and self._repair:
             self._storage.set_aside(item.row.key)
             self.repaired += 1
-        self.problems.append(
-            {
-                "key": item.row.key,
-                "type": short(item.row.type),
-                "problem": item.problem.kind,
-                "message": one_line(item.problem.message, 500),
-                "set_aside": damaged and self._repair,
-            }
-        )
+        self._problem(item.row.key, short(item.row.type), item.problem, set_aside=damaged and self._repair)
+
+    def _problem(self, key: str, kind: str, problem: Problem, *, set_aside: bool) -> None:
+        message = one_line(problem.message, 500)
+        told = {"key": key, "type": kind, "problem": problem.kind, "message": message, "set_aside": set_aside}
+        self.problems.append(told)
 
     def document(self, load: bool) -> dict[str, Any]:
         """The counts, as the JSON document has them."""
@@ -137,6 +166,12 @@ class _Found:
 
     def tell(self) -> None:
         """The counts, in words."""
+        if self._index.mended:
+            print("the index of the storage was damaged: made anew", file=sys.stderr)
+        if self._index.faults:
+            told = "'labtech cache copy' carries what can be read elsewhere"
+            told = told if self._repair else "'labtech cache verify --repair' makes it anew"
+            print(f"the index of the storage is damaged: {told}", file=sys.stderr)
         said = f"checked {count(self.checked, 'result')}, {size(self.size)}: "
         said += f"{self.damaged:,} damaged" if self.damaged else "all are whole"
         if self.unloadable:

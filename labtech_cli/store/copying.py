@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 
 from labtech_cli.core.codec import read_params
 from labtech_cli.core.rekey import UNREADABLE, references
-from labtech_cli.errors import DamagedResult, StorageError
+from labtech_cli.errors import DamagedResult, StorageError, UntrustedResult
 from labtech_cli.store.batches import MOST, batches
 from labtech_cli.store.blobs import Blob, PartFolder, Stored, digest, file_digest, is_strong
 from labtech_cli.store.checking import Problem, damage, wrong_description
 from labtech_cli.store.owners import BEAT_SECONDS
 from labtech_cli.store.records import Record, Row, Timings
+from labtech_cli.store.signing import Trust
 from labtech_cli.store.storage import Storage
 
 _PIECE = 1 << 20
@@ -39,7 +40,8 @@ class Copied:
     described: int = 0
     """How many other tasks it was told of: those in the parameters of results, and how long tasks took."""
     problems: list[tuple[Row, Problem]] = field(default_factory=list)
-    """The results that were not copied: damaged ones, and each `conflict` with another result of that key."""
+    """The results that were not copied: damaged ones, those whose `signature` is not accepted, and each `conflict`
+    with another result of that key."""
 
 
 @dataclass(slots=True)
@@ -51,6 +53,8 @@ class Copier:
     overwrite: bool = False
     """Whether a result takes the place of another one with its key."""
     dry_run: bool = False
+    trust: Trust = field(default_factory=Trust)
+    """Whose signatures are accepted; what nobody who is trusted has signed stays where it is."""
     told: Told = lambda many: None
     done: Copied = field(default_factory=Copied)
     _beaten: float = 0.0
@@ -81,7 +85,7 @@ class Copier:
         for row in rows:
             if row.key in have and row.key in theirs and same(have[row.key], theirs[row.key]):
                 self.done.there += 1
-            elif (problem := wrong_description(row)) is not None:
+            elif (problem := wrong_description(row) or self._untrusted(row.key, have.get(row.key))) is not None:
                 self.done.problems.append((row, problem))
             elif row.key in theirs and not self.overwrite:
                 self.done.problems.append((row, Problem("conflict", "the target has another result of this task")))
@@ -93,6 +97,15 @@ class Copier:
             self._count(wanted, theirs)
         elif wanted:
             self._carry(wanted, theirs)
+
+    def _untrusted(self, key: str, stored: Stored | None) -> Problem | None:
+        """Going by names, sizes, checksums and the signature alone: the bytes are compared with those later."""
+        try:
+            if stored is not None:
+                self.trust.check(key, stored)
+        except UntrustedResult as error:
+            return Problem("signature", error.message)
+        return None
 
     def _count(self, rows: Sequence[Row], replaced: Iterable[str]) -> None:
         there = set(replaced)
@@ -127,7 +140,11 @@ class Copier:
                 hint = "what was copied before is safe: copy again to go on"
                 raise StorageError(f"storage '{self.target.describe()}': {reason}", hint=hint) from None
             else:
-                return stored._replace(blobs=tuple(folder.blobs))
+                untrusted = self._untrusted(row.key, stored)
+                if untrusted is None:
+                    return stored._replace(blobs=tuple(folder.blobs))
+                folder.discard()
+                problem = untrusted
             stored = self.source.load([row.key]).get(row.key) if not attempt else stored
         self.done.problems.append((row, problem))
         return None

@@ -7,11 +7,12 @@ import sqlite3
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from labtech_cli.errors import StorageError
+from labtech_cli.store.links import refuse_links
 from labtech_cli.store.mounts import network_file_system
 from labtech_cli.store.schema import APPLICATION_ID, READ_OLDER, SCHEMA_VERSION, statements, upgrade
 
@@ -129,6 +130,16 @@ class Database:
                 _patiently(lambda: database.execute("VACUUM"))
                 database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def faults(self) -> list[str]:
+        """What SQLite finds wrong with the file: an index that is not that of its table, a page that is none."""
+        return [str(row[0]) for row in self.select("PRAGMA integrity_check(100)") if row != ("ok",)]
+
+    def mend(self) -> None:
+        """Make all indexes anew from their tables."""
+        database = self.connect(write=True)
+        with self.errors():
+            _patiently(lambda: database.execute("REINDEX"))
+
     def _make_folder(self) -> None:
         self.exists()
         self.path.mkdir(parents=True, exist_ok=True)
@@ -139,8 +150,10 @@ class Database:
             (".gitignore", "*\n"),
             ("CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n# results kept by labtech\n"),
         ):
-            if not (self.path / name).exists():
-                (self.path / name).write_text(text)
+            with suppress(FileExistsError), open(self.path / name, "x", encoding="ascii") as file:
+                file.write(text)
+        for name in ("labtech.db", "labtech.db-wal", "labtech.db-shm", "labtech.db-journal"):
+            refuse_links(self.path, name, str(self.path))
 
     def _check_locks(self) -> None:
         """Two machines that write to one database through a network file system ruin it: refuse to."""
@@ -179,6 +192,11 @@ class Database:
                 f"storage '{self.path}': its labtech.db belongs to another program",
                 hint="choose another storage, or move the file away",
             )
+        if tables and version < 1:
+            raise StorageError(
+                f"storage '{self.path}': its labtech.db is damaged: it has no format {version}",
+                hint="move the file away, or choose another storage",
+            )
         if version > SCHEMA_VERSION:
             raise StorageError(
                 f"storage '{self.path}' was written by a newer labtech "
@@ -198,6 +216,7 @@ class Database:
         """Keep the database as it was before it is upgraded, whole or not at all."""
         place = self.path / f"labtech.db.version-{version}"
         beside = place.with_name(f"{place.name}.{os.getpid()}")
+        beside.unlink(missing_ok=True)  # a killed process's, or no file of ours
         source, copy = self._open_to_read(self.path / "labtech.db"), sqlite3.connect(beside)
         try:
             source.backup(copy)
@@ -207,10 +226,33 @@ class Database:
         os.replace(beside, place)
 
     def _open_to_read(self, file: Path) -> sqlite3.Connection:
-        """Read without writing, also from a folder that cannot be written to."""
-        options = "mode=ro" if os.access(self.path, os.W_OK) else "mode=ro&immutable=1"
-        uri = f"{file.as_uri()}?{options}"
-        return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        """Read without writing, also from a folder that cannot be written to.
+
+        There SQLite needs the files beside the log to see what is in it. Where they are not, the log has to be empty:
+        then the file alone is the database, and is read as one that nobody changes.
+        """
+        uri = f"{file.as_uri()}?mode=ro"
+        if os.access(self.path, os.W_OK):
+            return _connect(uri)
+        database = _connect(uri)
+        try:
+            database.execute("PRAGMA user_version").fetchone()
+        except sqlite3.OperationalError as error:
+            database.close()
+            if "locked" in str(error):
+                raise
+            self._check_log(file)
+            return _connect(f"{uri}&immutable=1")
+        return database
+
+    def _check_log(self, file: Path) -> None:
+        """Raise `StorageError` where results are in a log that cannot be read."""
+        log = file.with_name(f"{file.name}-wal")
+        if log.exists() and log.stat().st_size:
+            raise StorageError(
+                f"storage '{self.path}': what was saved last is in its log, which you cannot read without writing",
+                hint=f"have {file.name}-wal and {file.name}-shm made readable, or a labtech command run by their owner",
+            )
 
     def error(self, error: Exception) -> StorageError:
         if isinstance(error, StorageError):
@@ -219,9 +261,15 @@ class Database:
         hint = "check that the folder can be written to, or choose another with --storage"
         if isinstance(error, sqlite3.DatabaseError) and ("not a database" in reason or "malformed" in reason):
             hint = "the file labtech.db is damaged or not labtech's: move it away, or choose another storage"
+            if "malformed" in reason:
+                hint = "labtech.db is damaged: try 'labtech cache verify --repair', else move the file away"
         elif "full" in reason or "No space" in reason:
             hint = "make room on the disk; what was saved before is safe"
         return StorageError(f"storage '{self.path}': {reason[:1].lower()}{reason[1:]}", hint=hint)
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
 
 def portions(keys: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

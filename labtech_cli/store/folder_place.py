@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import TypeVar
 
-from labtech_cli.errors import StorageError
+from labtech_cli.store.links import entries, link_on_the_way, refuse_links, remove_tree
 from labtech_cli.store.places import Place, Stamp, each, parent
 
 _MANY = 64
@@ -47,11 +47,13 @@ class FolderPlace(Place):
 
     def make(self, spool: str) -> None:
         os.makedirs(self.root, exist_ok=True)
+        for name in (f"spool/{spool}", "history"):
+            refuse_links(self.root, name, f"file://{self.root}")
         self._beside, self._pid = self.path(f"spool/{spool}"), os.getpid()
 
     def find(self, folder: str) -> dict[str, Stamp]:
         found: dict[str, Stamp] = {}
-        folders = [folder]
+        folders = [folder] if self._is_inside(folder) else []
         while folders:
             here = folders.pop()
             try:
@@ -76,6 +78,8 @@ class FolderPlace(Place):
         return {name: data for name, data in found if data is not None}
 
     def _read(self, name: str) -> bytes | None:
+        if not self._is_inside(parent(name)):
+            return None
         try:
             number = os.open(self.path(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
@@ -165,6 +169,8 @@ class FolderPlace(Place):
         return found
 
     def move(self, name: str, new_name: str) -> None:
+        if not self._is_inside(parent(name)):
+            return
         with suppress(FileNotFoundError):
             os.stat(self.path(name), follow_symlinks=False)
             self._into(new_name, lambda path: os.rename(self.path(name), path))
@@ -173,6 +179,8 @@ class FolderPlace(Place):
     def remove(self, names: Iterable[str]) -> None:
         folders = set()
         for name in names:
+            if not self._is_inside(parent(name)):
+                continue
             with suppress(FileNotFoundError):
                 os.unlink(self.path(name))
             folders.add(parent(name))
@@ -191,10 +199,9 @@ class FolderPlace(Place):
         return path
 
     def sweep(self, lives: Callable[[str], bool]) -> None:
-        with suppress(FileNotFoundError):
-            for owner in os.listdir(self.path("spool")):
-                if not lives(owner):
-                    shutil.rmtree(self.path(f"spool/{owner}"), ignore_errors=True)
+        for owner in entries(self.root, "spool"):
+            if not lives(owner):
+                remove_tree(self.root, f"spool/{owner}")
 
     def close(self) -> None:
         self.leave()
@@ -236,14 +243,19 @@ class FolderPlace(Place):
 
     def _check(self, name: str) -> None:
         """Raise `StorageError` when a link would lead what is written out of the storage."""
-        folder = "/".join(name.split("/")[:-1][:2])  # what is below is made by who writes it
-        if folder and folder not in self._inside:
-            if os.path.realpath(self.path(folder)) != os.path.join(os.path.realpath(self.root), folder):
-                raise StorageError(
-                    f"storage 'file://{self.root}': its folder '{folder}' is a link that leads elsewhere",
-                    hint="replace the link by the folder, or choose another storage",
-                )
+        folder = parent(name)
+        if not self._is_inside(folder):
+            refuse_links(self.root, folder, f"file://{self.root}")
+
+    def _is_inside(self, folder: str) -> bool:
+        """Whether a folder is where its name says; what lies behind a link is neither read nor touched."""
+        if not folder or folder in self._inside:
+            return True
+        if link_on_the_way(self.root, folder) is not None:
+            return False
+        if folder.count("/") < 2:  # there are few of those, and many of the others
             self._inside.add(folder)
+        return True
 
 
 def _stamp(found: os.stat_result) -> Stamp:

@@ -10,22 +10,32 @@ An owner registers when it first writes. Everything it holds names it: leases of
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from labtech_cli.errors import StorageError
 from labtech_cli.store.database import Database
+from labtech_cli.store.links import entries, remove_tree
 from labtech_cli.store.listings import SOUND
 from labtech_cli.store.owners import Watch, new_owner
+from labtech_cli.store.parts import is_home
 from labtech_cli.store.records import Claim, Owner
 from labtech_cli.store.storage import Claiming
 
 LISTED = "SELECT (SELECT coalesce(max(id), 0) FROM task), (SELECT count(*) FROM task WHERE format IS NOT NULL)"
-_OWNER = "SELECT id, host, pid, born, began, beat FROM owner"
+_NAME = "typeof({0}) = 'text' AND {0} NOT GLOB '*[^!-~]*'"
+_SOUND_OWNER = (
+    f"{_NAME.format('id')} AND typeof(host) = 'text' AND typeof(pid) = 'integer' AND pid BETWEEN 1 AND 2147483647 "
+    "AND typeof(born) = 'text' AND typeof(began) = 'real' AND typeof(beat) = 'integer' AND typeof(needs) = 'blob'"
+)
+"""What holds of the row of an owner. A row of another kind is nobody's: it counts as dead."""
+_SOUND_LITTER = f"{_NAME.format('folder')} AND typeof(since) = 'real' AND (owner IS NULL OR ({_NAME.format('owner')}))"
+# As bytes, since text that another program wrote may be none.
+_OWNER = f"SELECT id, CAST(host AS BLOB), pid, CAST(born AS BLOB), began, beat FROM owner WHERE {_SOUND_OWNER}"
 
 
 _left: set[str] = set()
@@ -66,7 +76,9 @@ class Ledger:
         me = self.me()
         packed = bytes.fromhex("".join(needs))
         with self._database.transaction() as database:
-            left = [owner for (owner,) in database.execute("SELECT id FROM owner") if owner in _left]
+            left = [
+                owner for (owner,) in database.execute(f"SELECT id FROM owner WHERE {_SOUND_OWNER}") if owner in _left
+            ]
             _forget(database, left)
             database.execute("UPDATE owner SET needs = ? WHERE id = ?", (packed, me.id))
             self._version = _data_version(database)
@@ -110,7 +122,7 @@ class Ledger:
     def others(self) -> list[Owner]:
         """The other owners that live."""
         mine = self._me.id if self._me is not None and self.registered else ""
-        found = [Owner(*row) for row in self._database.select(f"{_OWNER} WHERE id != ?", (mine,))]
+        found = [_owner(row) for row in self._database.select(f"{_OWNER} AND id != ?", (mine,))]
         return [owner for owner in found if self._lives(owner)]
 
     def _lives(self, owner: Owner) -> bool:
@@ -167,13 +179,13 @@ class Ledger:
 
     def _holder(self, database: sqlite3.Connection, key: str, lives: dict[str, bool]) -> str | None:
         """Who computes a task, if that owner lives; a dead one loses all it held."""
-        row = database.execute("SELECT owner FROM lease WHERE key = ?", (key,)).fetchone()
+        row = database.execute("SELECT CAST(owner AS BLOB) FROM lease WHERE key = ?", (key,)).fetchone()
         if row is None:
             return None
-        owner = str(row[0])
+        owner = _text(row[0])
         if owner not in lives:
-            known = database.execute(f"{_OWNER} WHERE id = ?", (owner,)).fetchone()
-            lives[owner] = known is not None and self._lives(Owner(*known))
+            known = database.execute(f"{_OWNER} AND id = ?", (owner,)).fetchone()
+            lives[owner] = known is not None and self._lives(_owner(known))
             if not lives[owner]:
                 _forget(database, [owner])
         return owner if lives[owner] else None
@@ -198,32 +210,47 @@ class Ledger:
         if not self._is_littered() or not os.access(self._folder, os.W_OK):
             return
         with self._database.transaction() as database:
-            owners = [Owner(*row) for row in database.execute(_OWNER)]
+            database.execute(f"DELETE FROM owner WHERE NOT ({_SOUND_OWNER})")
+            database.execute(f"DELETE FROM litter WHERE NOT ({_SOUND_LITTER})")
+            owners = [_owner(row) for row in database.execute(_OWNER)]
             living = {owner.id for owner in owners if self._lives(owner)}
             _forget(database, [owner.id for owner in owners if owner.id not in living])
             oldest = min([owner.began for owner in owners if owner.id in living and owner != self._me], default=None)
-            folders = [
-                folder
-                for folder, owner, since in database.execute("SELECT folder, owner, since FROM litter")
-                if (owner is None and (oldest is None or since < oldest)) or (owner is not None and owner not in living)
+            rows = database.execute("SELECT folder, owner, since FROM litter").fetchall()
+            rows = [
+                (folder, owner, since) for folder, owner, since in rows if _is_rubbish(owner, since, living, oldest)
             ]
             # Under the lock: what the folder is named by cannot change meanwhile.
-            for folder in folders:
-                shutil.rmtree(self._folder / folder, ignore_errors=True)
-            database.executemany("DELETE FROM litter WHERE folder = ?", [(folder,) for folder in folders])
+            for folder, _, _ in rows:
+                if is_home(folder):  # any other name is not ours: its row goes, and nothing is touched
+                    remove_tree(self._folder, folder)
+            database.executemany("DELETE FROM litter WHERE folder = ?", [row[:1] for row in rows])
             self._sweep_spools(living)
 
     def _is_littered(self) -> bool:
         """Whether there may be something to sweep: a look that writes nothing."""
         rows = self._database.select("SELECT id FROM owner UNION ALL SELECT folder FROM litter")
-        spool = self._folder / "spool"
-        return bool(set(rows) - {(self._me.id if self._me else "",)}) or (spool.is_dir() and any(spool.iterdir()))
+        return bool(set(rows) - {(self._me.id if self._me else "",)}) or bool(entries(self._folder, "spool"))
 
     def _sweep_spools(self, living: Collection[str]) -> None:
-        spool = self._folder / "spool"
-        for folder in spool.iterdir() if spool.is_dir() else ():
-            if folder.name not in living:
-                shutil.rmtree(folder, ignore_errors=True)
+        for name in entries(self._folder, "spool"):
+            if name not in living:
+                remove_tree(self._folder, f"spool/{name}")
+
+
+def _owner(row: Sequence[Any]) -> Owner:
+    """What `_OWNER` tells of one owner."""
+    number, host, pid, born, began, beat = row
+    return Owner(number, _text(host), pid, _text(born), began, beat)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def _is_rubbish(owner: str | None, since: float, living: Collection[str], oldest: float | None) -> bool:
+    """Whether what is noted as litter can go: its owner is dead, or nobody is left who may be reading it."""
+    return (oldest is None or since < oldest) if owner is None else owner not in living
 
 
 def litter(database: sqlite3.Connection, folders: Iterable[str], owner: str | None) -> None:

@@ -95,7 +95,7 @@ def described(database: Database) -> dict[str, tuple[str, str | None, str]]:
 def stats(database: Database) -> list[TypeStats]:
     """See `Storage.stats`."""
     query = (
-        "SELECT type, count(*), sum(size), sum(duration), min(started_at), max(started_at) "
+        "SELECT type, count(*), CAST(total(size) AS INTEGER), sum(duration), min(started_at), max(started_at) "
         f"FROM task WHERE {SOUND} GROUP BY type ORDER BY type"
     )
     return [TypeStats(*row) for row in database.select(query)]

@@ -17,26 +17,25 @@ commits, never the database. See docs/notes/commit-protocol.md.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sqlite3
-import uuid
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-from labtech_cli.errors import CacheError
-from labtech_cli.store import ledger, listings, rewrites
-from labtech_cli.store.blobs import Blob, Stored, digest
+from labtech_cli.store import ledger, listings, local_aside, rewrites
+from labtech_cli.store.blobs import Stored
 from labtech_cli.store.database import Database, portions
-from labtech_cli.store.parts import folder_size, homes, new_home, read_parts, write_parts
+from labtech_cli.store.links import link_on_the_way, refuse_links
+from labtech_cli.store.parts import homes, new_home, read_stored, write_parts
 from labtech_cli.store.records import Aside, Journal, Move, Owner, Record, Row, Timings, TypeStats
 from labtech_cli.store.schema import CLEAR, INSERT, INSERT_TIMING
+from labtech_cli.store.seals import UNTRUSTED
 from labtech_cli.store.storage import Claiming, Storage
 
-_PLAIN = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_FOLDERS = ("results", "spool", "damaged", "history")
 
 
 class LocalStorage(Storage):
@@ -53,17 +52,21 @@ class LocalStorage(Storage):
         return str(self.path)
 
     def history(self) -> Path | None:
-        return self.path / "history"
+        """None where a link is in its place: what it leads to is not ours."""
+        return None if link_on_the_way(self.path, "history") else self.path / "history"
 
     def exists(self) -> bool:
         return self._database.exists()
 
     def check_writable(self) -> None:
+        for name in _FOLDERS:
+            refuse_links(self.path, name, self.describe())
         self._database.connect(write=True)
 
     def spool(self) -> str:
         name = self._ledger.me().id
         if self._spool is None or os.path.basename(self._spool) != name:
+            refuse_links(self.path, f"spool/{name}", self.describe())
             spool = str(self.path / "spool" / name)
             with self._database.errors():
                 os.makedirs(spool)
@@ -118,6 +121,7 @@ class LocalStorage(Storage):
         if not home or record.stored is None:
             return
         with self._database.errors():
+            refuse_links(self.path, home, self.describe())
             os.makedirs(self.path / home, exist_ok=True)
             for blob in record.stored.blobs:
                 if blob.data is None:
@@ -136,7 +140,7 @@ class LocalStorage(Storage):
             if stored is None:
                 timings.append((*row, record.peak_memory))
                 continue
-            parts, inline = write_parts(stored.blobs, home)
+            parts, inline = write_parts(stored, home)
             code, origin = numbers.get(record.code), numbers.get(record.origin)
             size = stored.size, parts, record.peak_memory, code, origin, stored.signature
             results.append((*row, stored.format, record.started_at, *size))
@@ -154,10 +158,7 @@ class LocalStorage(Storage):
         columns, tables = "key, format, parts, bytes, signature", "task LEFT JOIN data USING (id)"
         for key, form, parts, data, signature in self._parts(keys, columns, tables):
             inline = data if isinstance(data, bytes) else str(data or "").encode()
-            try:
-                found[key] = Stored(_text(form), read_parts(self.path, _text(parts), inline), _text(signature or ""))
-            except (CacheError, ValueError):  # such a name is not followed: the result counts as damaged
-                found[key] = Stored(str(form), (Blob("the list of its files", 0, "", None, ""),))
+            found[key] = read_stored(self.path, form, parts, inline, signature)
         return found
 
     def rows(self, keys: Iterable[str] | None = None) -> Iterator[Row]:
@@ -172,9 +173,9 @@ class LocalStorage(Storage):
     def outlines(self, keys: Sequence[str]) -> dict[str, Stored]:
         found = {}
         for key, form, parts, signature in self._parts(keys, "key, format, parts, signature"):
-            with suppress(CacheError, ValueError):  # such a text names nothing: there is nothing to compare
-                whole = Stored(_text(form), read_parts(self.path, _text(parts), b""), _text(signature or ""))
-                found[key] = whole.outline()
+            stored = read_stored(self.path, form, parts, b"", signature)
+            if stored.blobs[0] is not UNTRUSTED:  # such a list names nothing: there is nothing to compare
+                found[key] = stored.outline()
         return found
 
     def alike(self, kind: str, texts: Sequence[str], most: int) -> list[Row]:
@@ -215,33 +216,27 @@ class LocalStorage(Storage):
         if self._database.exists() and not self._ledger.others():
             self._database.compact()
 
+    def faults(self) -> list[str]:
+        return self._database.faults()
+
+    def mend(self) -> None:
+        self._database.mend()
+
     def set_aside(self, key: str) -> None:
         stored = self.load([key]).get(key)
         if stored is None:
             rewrites.drop_unreadable(self._database, key)
             return
-        name = key if _PLAIN.fullmatch(key) else digest(key.encode("utf-8", "surrogatepass"))  # it names a folder
-        folder = self.path / "damaged" / f"{name}.{uuid.uuid4().hex[:8]}"
         with self._database.errors():
-            folder.mkdir(parents=True)
-            for blob in stored.blobs:
-                if blob.data is not None:
-                    (folder / blob.name).write_bytes(blob.data)
-                elif os.path.exists(str(blob.path)):
-                    os.replace(str(blob.path), folder / blob.name)
+            local_aside.set_aside(self.path, key, stored)
         self.remove([key])
 
     def aside(self) -> list[Aside]:
-        try:
-            found = [item for item in os.scandir(self.path / "damaged") if item.is_dir(follow_symlinks=False)]
-        except OSError:  # nothing ever was
-            return []
-        return [Aside(item.name, item.stat().st_mtime, folder_size(item.path)) for item in found]
+        return local_aside.listed(self.path)
 
     def discard(self, asides: Iterable[Aside]) -> None:
         with self._database.errors():
-            for item in asides:
-                shutil.rmtree(self.path / "damaged" / os.path.basename(item.name))
+            local_aside.discard(self.path, asides)
 
     def _there(self, database: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[str]]:
         """Those of `keys` that have a result, with the folders of its large parts."""
@@ -325,13 +320,6 @@ class LocalStorage(Storage):
         if self._ledger.registered:  # who only read writes nothing
             self._ledger.leave(stay=False)
         self._database.close()
-
-
-def _text(value: Any) -> str:
-    """A column of a row, which another program may have filled. Raises ValueError where it is no text."""
-    if not isinstance(value, str):
-        raise ValueError("no text")
-    return value
 
 
 def _remove_own(folder: str, pid: int) -> None:

@@ -15,8 +15,10 @@ from typing import Any
 from labtech_cli.errors import CacheError
 from labtech_cli.store.blobs import Blob, Stored, check_name
 from labtech_cli.store.records import Move, Record, Row
+from labtech_cli.store.seals import UNTRUSTED, is_whole, seal
 
 SCHEMA = 1
+_MOST = 1 << 63  # what a database takes for a number
 _KEY = re.compile(r"[0-9a-f]{32}")
 _DIGEST = re.compile(r"[0-9A-Za-z_-]{1,128}")
 _HOME = re.compile(r"data/([0-9a-f]{2})/(\1[0-9a-f]{30})\.[0-9a-f]{8,32}")
@@ -44,7 +46,9 @@ class Manifest:
     row: Row
     signature: str
     parts: tuple[Part, ...] | None
-    """None when they cannot be trusted: the result is damaged."""
+    """None when they cannot be read: the result is damaged."""
+    whole: bool = True
+    """Whether the list of parts is what was written (see `store.seals`)."""
 
     @property
     def objects(self) -> list[str]:
@@ -59,12 +63,12 @@ class Manifest:
         """The result for who loads it; `paths` are local files by the name of their object."""
         row = self.row
         if self.parts is None:
-            return Stored(row.format, (Blob("the list of its files", row.size, "", None, ""),), self.signature)
+            return Stored(row.format, (UNTRUSTED,), self.signature)
         blobs = [
             Blob(part.name, part.size, part.digest, part.data, paths.get(part.object, "") if part.home else None)
             for part in self.parts
         ]
-        return Stored(row.format, tuple(blobs), self.signature)
+        return Stored(row.format, tuple(blobs) if self.whole else (UNTRUSTED, *blobs), self.signature)
 
 
 def is_key(text: object) -> bool:
@@ -99,6 +103,7 @@ def encode(record: Record, home: str) -> bytes:
         _description(record)
         | {"format": record.stored.format, "code": record.code}
         | {"origin": record.origin, "signature": record.stored.signature, "parts": parts}
+        | {"seal": seal(record.stored)}
     )
 
 
@@ -125,10 +130,12 @@ def decode(key: str, data: bytes) -> Manifest:
         parts = None
     size = sum(part.size for part in parts or ())
     row = _row(document, size)
-    signature = document["signature"]
-    if not isinstance(signature, str) or not row.format:
+    signature, sealed = document["signature"], document.get("seal", "")
+    if not isinstance(signature, str) or not isinstance(sealed, str) or not row.format:
         raise ValueError("not a manifest")
-    return Manifest(row, signature, parts)
+    signature.encode()
+    blobs = tuple([Blob(part.name, part.size, part.digest, None, None) for part in parts or ()])
+    return Manifest(row, signature, parts, is_whole(Stored(row.format, blobs), sealed))
 
 
 def decode_task(key: str, data: bytes) -> Row:
@@ -171,9 +178,13 @@ def _row(document: dict[str, Any], size: int) -> Row:
     for name, value in values.items():
         if not isinstance(value, _KINDS[name]):
             raise ValueError(f"'{name}' is not what it must be")
+        if isinstance(value, str):
+            value.encode()  # lone surrogates, which no storage of ours writes, raise ValueError
     if not (abs(values["duration"]) < 1e300 and 0 <= values["started_at"] < 2e11):
         raise ValueError("its times are none")
-    return Row(key=document["key"], size=size, **values)
+    if not 0 <= (values["peak_memory"] or 0) < _MOST:
+        values["peak_memory"] = None
+    return Row(key=document["key"], size=min(size, _MOST - 1), **values)
 
 
 def _part(found: Any) -> Part:
@@ -181,9 +192,10 @@ def _part(found: Any) -> Part:
     if not isinstance(found, dict):
         raise ValueError("not a part")
     name, size, digest = found.get("name"), found.get("size"), found.get("digest")
-    if not isinstance(name, str) or type(size) is not int or size < 0 or not isinstance(digest, str):
+    if not isinstance(name, str) or type(size) is not int or not 0 <= size < _MOST or not isinstance(digest, str):
         raise ValueError("not a part")
     check_name(name)
+    (name + digest).encode()
     data, path = found.get("data"), found.get("path")
     if isinstance(data, str) and path is None:
         return Part(name, size, digest, b64decode(data, validate=True), None)

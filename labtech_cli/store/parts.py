@@ -1,6 +1,7 @@
 """How the row of a result names its parts: small ones are bytes beside it, large ones files in a folder of its own.
 
-The text has a line per part: name, size, checksum and, for a file, the folder `results/ab/KEY.xx`.
+The text has a line per part: name, size, checksum and, for a file, the folder `results/ab/KEY.xx`. Its last line is the
+seal; texts that an older labtech wrote have none.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from labtech_cli.errors import CacheError, DamagedResult
-from labtech_cli.store.blobs import Blob, check_name
+from labtech_cli.store.blobs import Blob, Stored, check_name
+from labtech_cli.store.links import link_on_the_way
+from labtech_cli.store.seals import UNTRUSTED, seal, unsealed
 
 _HOME = re.compile(r"results/[^/\0.]{1,2}/[^/\0.][^/\0]{0,64}")
 
@@ -22,18 +25,22 @@ def new_home(key: str) -> str:
     return f"results/{key[:2]}/{key}.{uuid.uuid4().hex[:8]}"
 
 
-def write_parts(blobs: Sequence[Blob], home: str) -> tuple[str, bytes]:
+def write_parts(stored: Stored, home: str) -> tuple[str, bytes]:
     """The text that describes the parts, and the bytes of the small ones."""
+    blobs = stored.blobs
     inline = b"".join([blob.data for blob in blobs if blob.data is not None])
     lines = [f"{blob.name}\t{blob.size}\t{blob.digest}\t{home if blob.data is None else ''}" for blob in blobs]
-    return "\n".join(lines), inline
+    return "\n".join([*lines, seal(stored)]), inline
 
 
-def read_parts(folder: Path, parts: str, data: bytes) -> tuple[Blob, ...]:
-    """The reverse. Raises `DamagedResult`, `CacheError` or ValueError where the text names anything else."""
+def read_parts(folder: Path, parts: str, data: bytes) -> tuple[tuple[Blob, ...], str]:
+    """The parts, and the seal where there is one. Raises `DamagedResult`, `CacheError` or ValueError where the text
+    names anything else."""
     found = []
     position = 0
-    for line in parts.split("\n"):
+    lines = parts.split("\n")
+    sealed = "" if "\t" in lines[-1] else lines.pop()
+    for line in lines:
         name, size, digest, home = line.split("\t")
         check_name(name)
         if not home:
@@ -43,13 +50,29 @@ def read_parts(folder: Path, parts: str, data: bytes) -> tuple[Blob, ...]:
             found.append(Blob(name, int(size), digest, None, _inside(folder, home, name)))
         else:
             raise DamagedResult(f"the storage names a folder outside its results: {home!r}")
-    return tuple(found)
+    return tuple(found), sealed
+
+
+def read_stored(folder: Path, format: Any, parts: Any, data: bytes, signature: Any) -> Stored:
+    """The result of a row, whatever is in the row: where that cannot be what was written, it is a damaged one."""
+    try:
+        blobs, sealed = read_parts(folder, _text(parts), data)
+        return unsealed(Stored(_text(format), blobs, _text(signature or "")), sealed)
+    except (CacheError, ValueError):  # such a name is not followed
+        return Stored(str(format), (UNTRUSTED,))
+
+
+def _text(value: Any) -> str:
+    """A column of a row, which another program may have filled. Raises ValueError where it is no text."""
+    if not isinstance(value, str):
+        raise ValueError("no text")
+    return value
 
 
 def lacks_files(folder: Path, parts: str) -> bool:
     """Whether a file of a result is gone or has another size; none of them is read."""
     try:
-        blobs = read_parts(folder, parts, b"")
+        blobs, _ = read_parts(folder, parts, b"")
         return any([blob.path is not None and os.stat(blob.path).st_size != blob.size for blob in blobs])
     except (CacheError, ValueError, OSError):
         return True
@@ -73,8 +96,6 @@ def is_home(folder: str) -> bool:
 
 def _inside(folder: Path, home: str, name: str) -> str:
     """The file of a part. A link, of the folder or the file, could lead anywhere: it is not followed."""
-    place = folder / home
-    for step in (place.parent, place, place / name):
-        if os.path.islink(step):
-            raise DamagedResult(f"'{step}' is a link")
-    return str(place / name)
+    if (link := link_on_the_way(folder, f"{home}/{name}")) is not None:
+        raise DamagedResult(f"'{link}' is a link")
+    return str(folder / home / name)

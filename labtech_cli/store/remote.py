@@ -30,6 +30,7 @@ from labtech_cli.errors import StorageError
 from labtech_cli.store import remote_aside
 from labtech_cli.store.blobs import Stored
 from labtech_cli.store.folder_place import FolderPlace
+from labtech_cli.store.links import link_on_the_way
 from labtech_cli.store.manifests import SCHEMA, Manifest, encode_task, is_digest, is_key, place_of
 from labtech_cli.store.object_place import ObjectPlace, shown, state_folder
 from labtech_cli.store.places import SCHEMES, Place
@@ -46,7 +47,7 @@ from labtech_cli.store.records import (
     unreadable_row,
 )
 from labtech_cli.store.remote_commit import Commit
-from labtech_cli.store.remote_errors import VERSION, check_version, told
+from labtech_cli.store.remote_errors import VERSION, as_room_allows, check_version, told
 from labtech_cli.store.remote_index import Index
 from labtech_cli.store.remote_leases import Leases
 from labtech_cli.store.remote_moves import Moves
@@ -83,9 +84,10 @@ class FsspecStorage(Storage):
         return shown(self.url)
 
     def history(self) -> Path | None:
-        """In the folder itself; of an object store, in a folder of this machine's user."""
+        """In the folder itself, unless that is a link; of an object store, in a folder of this machine's user."""
         if isinstance(self._place, FolderPlace):
-            return Path(self._place.root) / "history"
+            root = self._place.root
+            return None if link_on_the_way(root, "history") else Path(root) / "history"
         return state_folder(self.describe()) / "history"
 
     # -- opening and closing ---------------------------------------------------------------------
@@ -167,7 +169,7 @@ class FsspecStorage(Storage):
     @told
     def outlines(self, keys: Sequence[str]) -> dict[str, Stored]:
         found = self._index.results.some(keys) if self._exists() else {}
-        return {key: manifest.stored({}).outline() for key, manifest in found.items() if manifest.parts is not None}
+        return {key: one.stored({}).outline() for key, one in found.items() if one.parts is not None and one.whole}
 
     @told
     def rows(self, keys: Iterable[str] | None = None) -> Iterator[Row]:
@@ -228,8 +230,9 @@ class FsspecStorage(Storage):
     def remove(self, keys: Sequence[str]) -> int:
         found = self._index.results.some(keys) if self._exists() else {}
         if found:
-            self._open()
-            self._place.put({place_of("tasks", key): encode_task(one.row) for key, one in found.items()})
+            with as_room_allows():
+                self._open()
+                self._place.put({place_of("tasks", key): encode_task(one.row) for key, one in found.items()})
             self._place.remove([place_of("results", key) for key in found])
             self._place.remove([name for one in found.values() for name in one.objects])
         return len(found)
@@ -246,7 +249,8 @@ class FsspecStorage(Storage):
 
     @told
     def discard(self, asides: Iterable[Aside]) -> None:
-        self._open()
+        with as_room_allows():
+            self._open()
         remote_aside.discard(self._place, asides)
 
     def _check_keys(self, keys: Iterable[str]) -> None:

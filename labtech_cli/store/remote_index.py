@@ -65,7 +65,8 @@ class Index:
     def incomplete(self, keys: Iterable[str]) -> set[str]:
         """Those of `keys` whose manifest or data is not what it was: one listing of the data, where there is any."""
         results = self.results.all()
-        wanted = {key: results[key].parts for key in keys if key in results and results[key].parts != ()}
+        found = {key: results[key] for key in keys if key in results}
+        wanted = {key: one.parts if one.whole else None for key, one in found.items() if one.parts or not one.whole}
         there = self._place.find("data") if wanted else {}
         return {
             key

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import astuple
 from typing import Any
 
@@ -33,9 +34,10 @@ def journal(database: Database) -> list[Journal]:
     """See `Storage.journal`."""
     found = []
     for number, at, title, text in database.select("SELECT id, at, title, moves FROM journal ORDER BY id"):
-        kept = json.loads(text)
-        there, back = (tuple(Move(*values) for values in kept[name]) for name in ("moves", "before"))
-        found.append(Journal(number, at, title, there, back))
+        with suppress(ValueError, TypeError, LookupError, RecursionError):  # no entry of ours: there is nothing to undo
+            kept = json.loads(text)
+            there, back = (tuple(Move(*values) for values in kept[name]) for name in ("moves", "before"))
+            found.append(Journal(number, float(at), str(title), there, back))
     return found
 
 

@@ -103,6 +103,13 @@ class Storage(ABC):
     def compact(self) -> None:
         """Give back the room that removed results took, where the storage does not do so by itself."""
 
+    def faults(self) -> list[str]:
+        """What is wrong with what the storage finds its results by, in words; nothing is changed."""
+        return []
+
+    def mend(self) -> None:
+        """Make anew what the storage finds its results by, as far as it can be made of the results themselves."""
+
     def aside(self) -> list[Aside]:
         """What was set aside as damaged, and not discarded since."""
         return []

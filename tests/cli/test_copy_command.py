@@ -142,3 +142,22 @@ def test_an_interrupted_copy_goes_on(
     assert not list(spool.iterdir()) and "all are whole" in large("cache", "verify", "--storage", target).check().err
     files = [path for path in (tmp_path / "target" / "results").rglob("*") if path.is_file()]
     assert len(files) == 100
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("target", ["other", "file://{folder}/other"])
+def test_what_nobody_who_is_trusted_has_signed_is_left_out(ran: Cli, target: str, dry_run: bool) -> None:
+    where, env = target.format(folder=ran.folder), {"LABTECH_SIGNING_KEY": "0123456789abcdef" * 2}
+    ran("run", "experiments.py:Add", "-p", "n=77", "--show", "none", env=env).check()
+    options = ["--dry-run"] if dry_run else []
+    done = ran("cache", "copy", "--to", where, "--json", *options, env=env).check(1)
+    document = done.document()
+    assert (document["copied"], document["untrusted"], document["damaged"]) == (1, 8, 0)
+    assert {item["problem"] for item in document["problems"]} == {"signature"}
+    assert "not trusted, and not copied: 8 results" in done.err and "is not signed" in done.err
+    assert "damaged" not in done.err
+    if not dry_run:
+        assert len(keys(ran, where)) == 1
+        ran("cache", "verify", "--storage", where, env=env).check()
+        ran("cache", "copy", "--to", where).check()  # without a key everything is copied
+        assert len(keys(ran, where)) == 9

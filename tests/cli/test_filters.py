@@ -76,6 +76,59 @@ def test_conditions(condition: str, keys: list[str]) -> None:
     assert chosen(where=[condition]) == keys
 
 
+VALUES = {
+    "int": 1,
+    "float": 1.0,
+    "bool": True,
+    "text": "1",
+    "none": None,
+    "nan": {"$float": "nan"},
+    "inf": {"$float": "inf"},
+    "minus": {"$float": "-inf"},
+    "large": {"$int": format(2**70, "x")},
+    "below": {"$int": format(-(2**64), "x")},
+    "word": "nan",
+    "odd float": {"$float": "x"},
+    "odd int": {"$int": "x"},
+    "odd task": {"$task": [1]},
+}
+
+
+@pytest.mark.parametrize(
+    ("condition", "names"),
+    [
+        ("n=1", {"int", "float"}),
+        ("n=1.0", {"int", "float"}),
+        ("n=true", {"bool"}),
+        ("n=false", set()),
+        ('n="1"', {"text"}),
+        ("n=null", {"none"}),
+        ("n=nan", {"nan", "word"}),
+        ("n=NaN", {"nan"}),
+        ("n='nan'", {"word"}),
+        ("n=inf", {"inf"}),
+        ("n=Infinity", {"inf"}),
+        ("n=-inf", {"minus"}),
+        (f"n={2**70}", {"large"}),
+        (f"n={-(2**64)}", {"below"}),
+        ("n>1", {"inf", "large"}),
+        ("n>=1", {"int", "float", "inf", "large"}),
+        ("n<0", {"minus", "below"}),
+        ("n!=1", {"bool", "text", "none", "nan", "inf", "minus", "large", "below", "word"}),
+        ("n!=nan", {"int", "float", "bool", "text", "none", "inf", "minus", "large", "below"}),
+    ],
+)
+def test_values_are_told_apart_as_tasks_are(condition: str, names: set[str]) -> None:
+    rows = [row(name, "Fit", {"n": value}) for name, value in VALUES.items()]
+
+    class Values(NullStorage):
+        def rows(self, keys: Any = None) -> Iterator[Row]:
+            return iter(rows)
+
+    found = Filters(where=[condition]).select(Catalogue(Values()))
+    assert {item.key.rstrip("0") for item in found} == names
+
+
 @pytest.mark.parametrize("condition", ["n", "n>>3", "n=", "=3", "3=n", "n=<3", "", "n!3"])
 def test_what_is_no_condition_is_refused(condition: str) -> None:
     with pytest.raises(ConfigError, match="is not a condition"):

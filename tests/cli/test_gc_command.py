@@ -214,3 +214,10 @@ def test_a_gc_that_is_killed_is_done_by_the_next(cli: Cli, after: float) -> None
 
 def files_of(storage: Path) -> list[Path]:
     return [path for path in (storage / "results").rglob("*") if path.is_file()]
+
+
+def test_stale_are_also_results_of_other_code_and_the_help_says_so(ran: Cli) -> None:
+    ran.write("experiments.py", ran.read("experiments.py").replace("return self.n + 1", "return self.n + 2 - 1"))
+    done = ran("cache", "gc", "--stale", "-m", "experiments.py", "-n", "--json").check().document()
+    assert [item["rule"] for item in done["results"]] == ["stale"] * 8
+    assert "another code_version or code" in " ".join(ran("cache", "gc", "--help").check().out.split())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -197,3 +198,54 @@ def test_loading_such_a_result_without_a_signing_key_does_spring_the_trap(trappe
     lab, trace = trapped
     lab("results", "trap.py:whole", "trap.py:parts")
     assert trace.exists(), "the traps are real"
+
+
+@pytest.mark.parametrize("where", ["labtech_storage", "file://{folder}/labtech_storage"])
+def test_no_command_removes_or_writes_what_lies_outside_the_storage(lab: Cli, where: str) -> None:
+    (lab.folder / "trap.py").write_text(MODULE)
+    storage, outside = where.format(folder=lab.folder), lab.folder / "thesis"
+    (outside / "ab").mkdir(parents=True)
+    (outside / "ab" / "chapter").write_text("precious")
+    lab("run", "trap.py:parts", "--storage", storage).check(0)
+    for name in ("spool", "damaged", "history"):
+        folder = lab.folder / "labtech_storage" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.symlink_to(outside)
+        for command in (
+            ["run", "trap.py:whole"],
+            ["cache", "verify", "--repair"],
+            ["cache", "gc", "--damaged", "--max-size", "1GB", "--yes"],
+            ["cache", "rm", "Part", "--where", "n=1", "--yes"],
+        ):
+            done = lab(*command, "--storage", storage)
+            assert done.code in (0, 2) and "Traceback" not in done.err, (name, command, done.err)
+            assert [str(item.relative_to(outside)) for item in outside.rglob("*")] == ["ab", "ab/chapter"]
+        folder.unlink()
+
+
+ODD_ROWS = [
+    "UPDATE task SET size = 9223372036854775807",
+    "INSERT INTO owner VALUES ('x', 'h', 1, 'b', 'abc', 0, 'zz')",
+    "INSERT INTO owner VALUES (x'00ff', x'ff', 1, 'b', 1.0, 0, 'zz')",
+    "INSERT INTO journal VALUES (1, 1.0, 't', 'garbage')",
+    "INSERT INTO litter VALUES (x'ff', x'ff', 'x')",
+    "INSERT INTO lease SELECT key, x'ff' FROM task",
+]
+
+
+def test_rows_about_runs_that_labtech_did_not_write_stop_nothing(lab: Cli) -> None:
+    (lab.folder / "trap.py").write_text(MODULE)
+    lab("run", "trap.py:whole").check(0)
+    for command in (
+        ["cache", "stats"],
+        ["cache", "migrate", "--list"],
+        ["cache", "gc", "--keep-last", "20", "--yes"],
+        ["cache", "verify", "--repair"],
+        ["run", "trap.py:whole", "--rerun"],
+    ):
+        database = sqlite3.connect(lab.folder / "labtech_storage" / "labtech.db")
+        for statement in ODD_ROWS:
+            database.execute(statement.replace("INSERT", "INSERT OR REPLACE"))
+        database.commit()
+        database.close()
+        assert "Traceback" not in lab(*command).check(0).err

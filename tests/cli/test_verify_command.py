@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pexpect
 import pytest
@@ -182,3 +185,110 @@ def test_where_results_are_to_be_signed_those_that_are_not_are_told_and_not_load
     assert (document["damaged"], document["unloadable"], document["loaded"]) == (0, 8, 0)
     assert {item["problem"] for item in document["problems"]} == {"signature"}
     assert ran("cache", "verify").check(0)
+
+
+LISTS = {
+    "a file renamed": lambda parts: [{**part, "name": part["name"].replace("result", "resulu")} for part in parts],
+    "no file": lambda parts: [],
+    "a file more": lambda parts: [*parts, {**parts[0], "name": "more"}],
+}
+OWN_FORMAT = """\
+import labtech_cli as labtech
+
+class Words(labtech.BaseCache):
+    KEY_PREFIX = "words__"
+    def save_result(self, storage, task, result):
+        with storage.file_handle(task.cache_key, "words.txt", mode="w") as file:
+            file.write(result)
+    def load_result(self, storage, task):
+        with storage.file_handle(task.cache_key, "words.txt", mode="r") as file:
+            return file.read()
+
+@labtech.task(cache=Words())
+class Says:
+    n: int
+    def run(self): return "word " * self.n
+
+says = [Says(n) for n in (1, 2)]
+"""
+
+
+def change_manifests(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    for file in (folder / "results").rglob("*.json"):
+        manifest = json.loads(file.read_text())
+        change(manifest)
+        file.write_text(json.dumps(manifest))
+
+
+def is_mended(cli: Cli, storage: str, *target: str) -> None:
+    """One result is found, set aside, and computed again."""
+    (problem,) = cli("cache", "verify", "--storage", storage, "--json").check(1).document()["problems"]
+    assert problem["problem"] == "checksum" and "the list of its files" in problem["message"]
+    assert "moved aside: 1 result" in cli("cache", "verify", "--storage", storage, "--repair").check().err
+    assert cli("run", *target, "--storage", storage, "--json").check().counts() == {"succeeded": 1}
+    assert cli("cache", "verify", "--storage", storage).check()
+
+
+@pytest.mark.parametrize(
+    "change", ["format = 'qickle'", "parts = replace(parts, 'result.pickle', 'resulu.pickle')", "parts = ''"]
+)
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_list_of_files_that_was_changed_is_damage(odd: Cli, change: str, sealed: bool) -> None:
+    odd("run", "odd.py:Large", "-p", "n=1", "--show", "none").check()
+    if not sealed:  # as an older labtech wrote it
+        edit(odd, "UPDATE task SET parts = substr(parts, 1, instr(parts, char(10)) - 1)")
+    edit(odd, f"UPDATE task SET {change}")
+    if sealed or "format" not in change:
+        is_mended(odd, "labtech_storage", "odd.py:Large", "-p", "n=1")
+    else:  # it may be a format of somebody's own
+        odd("cache", "verify").check()
+
+
+@pytest.mark.parametrize("change", [*LISTS, "another format"])
+def test_a_list_of_files_that_was_changed_in_a_shared_folder_is_damage(odd: Cli, change: str) -> None:
+    shared = f"file://{odd.folder}/shared"
+    odd("run", "odd.py:Large", "-p", "n=1", "--show", "none", "--storage", shared).check()
+    parts = LISTS.get(change, lambda parts: parts)
+    named = {} if change in LISTS else {"format": "qickle"}
+    change_manifests(odd.folder / "shared", lambda found: found.update(named, parts=parts(found["parts"])))
+    is_mended(odd, shared, "odd.py:Large", "-p", "n=1")
+
+
+@pytest.mark.parametrize("change", LISTS)
+def test_a_run_computes_a_result_again_whose_list_of_files_was_changed(odd: Cli, change: str) -> None:
+    shared = f"file://{odd.folder}/shared"
+    odd("run", "odd.py:Large", "-p", "n=1", "--show", "none", "--storage", shared).check()
+    change_manifests(odd.folder / "shared", lambda found: found.update(parts=LISTS[change](found["parts"])))
+    done = odd("run", "odd.py:Large", "-p", "n=1", "--json", "--storage", shared).check()
+    assert done.counts() == {"succeeded": 1}
+
+
+@pytest.mark.parametrize("storage", ["labtech_storage", "file://{folder}/shared"])
+def test_results_in_a_format_of_the_users_own_are_whole(cli: Cli, storage: str) -> None:
+    cli.write("own.py", OWN_FORMAT)
+    where = storage.format(folder=cli.folder)
+    cli("run", "own.py:says", "--show", "none", "--storage", where).check()
+    assert "2 results" in cli("cache", "verify", "--storage", where).check().err
+    if where == "labtech_storage":
+        edit(cli, "UPDATE task SET parts = substr(parts, 1, instr(parts, char(10)) - 1)")
+        cli("cache", "verify").check()
+        assert cli("run", "own.py:says", "--json").check().counts() == {"loaded": 2}
+
+
+def test_a_damaged_index_is_told_and_with_repair_made_anew(ran: Cli) -> None:
+    with sqlite3.connect(database(ran)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name LIKE '%autoindex_task%'").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        (key,) = connection.execute("SELECT key FROM task WHERE type LIKE '%Total'").fetchone()
+    connection.close()
+    data = bytearray(database(ran).read_bytes())
+    data[data.index(key.encode(), (page - 1) * size)] ^= 16
+    database(ran).write_bytes(data)
+    done = ran("cache", "verify").check(1)
+    assert "missing from index" in done.out and "'labtech cache verify --repair' makes it anew" in done.err
+    document = ran("cache", "verify", "--json").check(1).document()
+    assert [item["problem"] for item in document["problems"]] == ["index"] and document["damaged"] == 0
+    assert "was damaged: made anew" in ran("cache", "verify", "--repair").check().err
+    assert "all are whole" in ran("cache", "verify").check().err
+    assert ran("run", "experiments.py:total", "--json").check().counts() == {"loaded": 1}

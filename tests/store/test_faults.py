@@ -6,11 +6,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from crash_tasks import project, value_of
+from storage_kit import LARGE, key, make, record
 
 import labtech_cli as labtech
 from labtech_cli import JoblibCache
@@ -198,6 +200,31 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_done(small_disk: Path, runn
     result = lab.execute(lab.prepare(tasks), rules=Rules(keep_going=False))
     assert result.counts["succeeded"] == len(tasks) - len(there) and result.counts["loaded"] == len(there)
     lab.close()
+
+
+def test_a_shared_folder_on_a_full_disk_can_be_emptied(small_disk: Path) -> None:
+    folder = small_disk / "storage"
+    storage = make("file", folder)
+    keys = [key(str(number)) for number in range(4)]
+    storage.commit([record(storage, name, LARGE) for name in keys])
+    storage.set_aside(keys[3])
+    storage.close()
+    with suppress(OSError), open(small_disk / "filling", "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1024))
+    with pytest.raises(StorageError, match="no space left"):
+        make("file", folder).check_writable()
+    storage = make("file", folder)
+    assert storage.remove_unneeded(keys[:2]) == 2
+    storage.discard(storage.aside())
+    storage.leave()
+    storage.close()
+    assert set(make("file", folder).present()) == {keys[2]} and storage.aside() == []
+    data = [item for item in folder.rglob("part-0") if item.is_file()]
+    assert [keys[2] in str(item) for item in data] == [True]
+    storage = make("file", folder)
+    storage.commit([record(storage, keys[0], LARGE)])
+    storage.close()
 
 
 @labtech.task

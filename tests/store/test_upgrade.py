@@ -35,13 +35,13 @@ def old(tmp_path: Path) -> Path:
     folder = tmp_path / "storage"
     home = f"results/00/{0:032x}.abcdef01"
     (folder / home).mkdir(parents=True)
-    (folder / home / "part-0").write_bytes(LARGE)
+    (folder / home / "result.pickle").write_bytes(LARGE)
     database = sqlite3.connect(folder / "labtech.db")
     database.execute("PRAGMA journal_mode = WAL")
     database.executescript(VERSION_1)
     for number in range(3):
         data = LARGE if number == 0 else b"small"
-        parts = f"part-0\t{len(data)}\t{digest(data)}\t{home if number == 0 else ''}"
+        parts = f"result.pickle\t{len(data)}\t{digest(data)}\t{home if number == 0 else ''}"
         row = (number + 1, f"{number:032x}", "m.T", None, '{"x":1}', 2.0, "pickle", 5.0 + number, len(data), parts)
         database.execute("INSERT INTO task VALUES (?,?,?,?,?,?,?,?,?,?)", row)
         if number:
