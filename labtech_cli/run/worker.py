@@ -6,14 +6,16 @@ kept, or why there is none. Whatever a task does short of ending the process bec
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from labtech_cli.core.codec import encode_params
 from labtech_cli.core.events import Failure
@@ -171,12 +173,12 @@ def execute(
     try:
         kind = type(task).__labtech__
         with desk.tracker.around(task, number, attempt) if kind.mlflow_run else _NOTHING:
-            result = task.run()
+            result = _here(task.run)
             duration = time.perf_counter() - clock
             if desk.keep_values and kind.keeps_nothing:
                 value = result
             else:
-                stored = _save(task, result, desk)
+                stored = _here(_save, task, result, desk)
     except _NotSaved as error:
         failure = error.failure
     except BaseException as error:  # KeyboardInterrupt and SystemExit of a task are its failure, too
@@ -192,6 +194,36 @@ def execute(
     peak = gauge.peak() if gauge is not None else None
     params = encode_params(task) if failure is None else ""
     return Outcome(number, started_at, duration, peak, stored, value, failure, params)
+
+
+def _here(call: Callable[..., Any], *arguments: Any) -> Any:
+    """Call the user's code. A process that it forked and that comes back from it ends here: it is no second worker."""
+    process = os.getpid()
+    try:
+        result = call(*arguments)
+    except BaseException as error:
+        if os.getpid() != process:
+            _end_fork(error)
+        raise
+    if os.getpid() != process:
+        _end_fork(None)
+    return result
+
+
+def _end_fork(error: BaseException | None) -> NoReturn:
+    """End this process as Python ends one, but for what others have put on the stack and registered: it is not ours."""
+    status = 0
+    if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+        status = error.code or 0
+    elif error is not None:
+        status = 1
+        with suppress(Exception):  # whatever it says, the process ends
+            failure = describe_failure(error)
+            print(error.code if isinstance(error, SystemExit) else failure.traceback.rstrip(), file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(status & 0xFF)
 
 
 class _NotSaved(Exception):
