@@ -72,7 +72,8 @@ class SerialRunner(Runner):
             self._capture.end()
         with self._looking:
             self._excerpt = None
-            text = b"".join([*self._seen, excerpt.end(self._output.size())])
+            written = self._capture.text(start)
+            text = b"".join([*self._seen, excerpt.end(written) if written is not None else b""])
             self._seen.clear()
         notes, self._notes = self._notes, []
         return [*notes, *([Output(work.number, text)] if text else []), outcome]
@@ -118,8 +119,8 @@ class ThreadRunner(Runner):
         self._excerpts: list[Excerpt | None] = [None] * self._size  # of the tasks that run, by slot
         self._looking, self._next_look = threading.Lock(), 0.0
         self._saved = sys.stdout, sys.stderr
-        sys.stdout = ThreadStream(sys.stdout, self._files)
-        sys.stderr = ThreadStream(sys.stderr, self._files)
+        self._streams = ThreadStream(sys.stdout, self._files), ThreadStream(sys.stderr, self._files)
+        sys.stdout, sys.stderr = self._streams
         self._logging = logging_to_stderr()
         self._logging.__enter__()
         self._threads = [
@@ -176,9 +177,11 @@ class ThreadRunner(Runner):
     def _serve(self, slot: int) -> None:
         ident, output = threading.get_ident(), self._outputs[slot]
         while (work := self._work.get()) is not None:
-            excerpt = self._excerpts[slot] = Excerpt(output, output.size())
+            start = output.size()
+            excerpt = self._excerpts[slot] = Excerpt(output, start)
             self._files[ident] = output.fd
-            self._running[slot] = work.number, time.time()
+            with self._looking:
+                self._running[slot] = work.number, time.time()
             try:
                 task, inputs = self._private(work)
             except BaseException as error:  # a post_init that raises
@@ -190,7 +193,9 @@ class ThreadRunner(Runner):
             with self._looking:
                 self._excerpts[slot] = None
                 del self._running[slot]
-                self._pass_on(work.number, excerpt.end(output.size()))
+                if not self._running:  # what one task did to them ends with it, unless another may be at it
+                    sys.stdout, sys.stderr = self._streams
+                self._pass_on(work.number, excerpt.end(output.text(start)))
             self._reports.put(outcome)
 
     def _look(self) -> float:

@@ -2,7 +2,8 @@
 
 Two threads: the main one runs tasks; the pulse, ten times a second, sends what is finished while a
 long task runs, gives back tasks that wait behind it, and ends the process group when the parent is gone.
-What tasks write goes to a file that the parent reads (see `excerpt`): it is told where a task's own ends.
+What tasks write goes to a file that the parent reads while they run (see `excerpt`); what one has written when it
+ends is sent with its outcome.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from labtech_cli.run import wire, worker
 from labtech_cli.run.board import NOTHING, Board
 from labtech_cli.run.capture import FileCapture, logging_to_stderr
 from labtech_cli.run.context import Context, ContextSpec
+from labtech_cli.run.excerpt import Text
 from labtech_cli.run.family import die_with_parent
 from labtech_cli.run.gauge import Gauge
 from labtech_cli.run.nested import close_joblib_pool
@@ -70,11 +72,10 @@ class Batch(NamedTuple):
 
 
 class Wrote(NamedTuple):
-    """A task that has ended wrote something: from where to where it is in the worker's output file."""
+    """A task that has ended wrote something."""
 
     number: int
-    start: int
-    end: int
+    text: Text
 
 
 class Server:
@@ -110,6 +111,7 @@ class Server:
         for place in setup.modules:
             with contextlib.suppress(BaseException):  # the task that needs it says what is wrong
                 import_place(place)
+        self._written = self._capture.settle()  # what modules print is no task's
         tracker = setup.tracker or Tracker()
         tracker.note = self._note
         desk = Desk(setup.spool, Context(setup.context), tracker, self._gauge)
@@ -173,9 +175,7 @@ class Server:
                 continue
             self._board.write(self._slot, number, time.time(), self._written)
             outcome = self._run(number, attempt, needs, keep, desk)
-            start, self._written = self._written, self._capture.written()
-            if self._written > start:
-                self._put(Wrote(number, start, self._written))
+            self._take_text(number)
             self._put(outcome)
             if time.monotonic() - self._flushed > _FLUSH_SECONDS:
                 self._send()
@@ -193,6 +193,14 @@ class Server:
         if keep and outcome.stored is not None and outcome.stored.inline:
             self._inputs[number] = Input(outcome.stored, None, outcome.started_at, outcome.duration, True)
         return outcome
+
+    def _take_text(self, number: int) -> None:
+        """The task has ended: what it wrote goes with its outcome, where no later task can harm it."""
+        self._capture.mend()
+        text = self._capture.text(self._written)
+        if text is not None:
+            self._written = text.end
+            self._put(Wrote(number, text))
 
     def _put(self, message: Any) -> None:
         with self._lock:
