@@ -20,6 +20,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any, NamedTuple
 
 from labtech_cli import alias
@@ -272,6 +273,12 @@ def _find_type(module: str, name: str) -> Any:
     return found
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """SIGINT is for tasks, which may send it to themselves; a terminal's Ctrl-C is for the command alone."""
+    if getattr(worker.here, "in_task", False):
+        raise KeyboardInterrupt
+
+
 def start(sock: socket.socket, board: Board, slot: int, output: int, tasks: Sequence[Any] | None = None) -> None:
     """The whole life of a worker process; never returns."""
     atexit._clear()  # what the parent registered is the parent's
@@ -280,7 +287,7 @@ def start(sock: socket.socket, board: Board, slot: int, output: int, tasks: Sequ
     with contextlib.suppress(OSError):  # already the leader of a group
         os.setpgid(0, 0)
     die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, _interrupt)  # what ignores it would teach so to all programs that tasks start
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     null = os.open(os.devnull, os.O_RDONLY)

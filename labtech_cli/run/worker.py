@@ -169,8 +169,8 @@ def execute(
     started_at, clock = time.time(), time.perf_counter()
     stored = value = failure = None
     duration = None
-    here.in_task = True
     try:
+        here.in_task = True
         kind = type(task).__labtech__
         with desk.tracker.around(task, number, attempt) if kind.mlflow_run else _NOTHING:
             result = _here(task.run)

@@ -125,6 +125,33 @@ class SpeaksAfter:
 
 
 @task
+class Interrupts:
+    """Sends SIGINT to a program it started, or to itself; what came of it."""
+
+    how: str
+
+    def run(self) -> int | str:
+        if self.how == "itself":
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                return "interrupted"
+            return "not interrupted"
+        program = ["sleep", "60"] if self.how == "sleep" else [sys.executable, "-c", _PYTHON]
+        with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+            if self.how != "sleep":
+                assert child.stdout is not None and child.stdout.readline() == b"ready\n"
+            child.send_signal(signal.SIGINT)
+            try:
+                return child.wait(20)
+            finally:
+                child.kill()
+
+
+_PYTHON = "import time; print('ready', flush=True); time.sleep(60)"
+
+
+@task
 class Prints:
     value: int
 

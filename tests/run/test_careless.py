@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from careless_tasks import (
     SPOILS,
     EmptiesItsOutput,
     Forks,
+    Interrupts,
     Prints,
     PrintsAfter,
     ResultForks,
@@ -127,3 +129,10 @@ def test_what_a_module_prints_on_import_is_no_output_of_a_task(tmp_path: Path, r
     tasks = [Prints(1), Prints(2)]
     _, log = execute(make_lab(tmp_path, runner), tasks)
     assert [log.output(task) for task in tasks] == ["printed\nerror\n"] * 2
+
+
+@pytest.mark.parametrize("runner", PROCESS)
+def test_programs_that_tasks_start_can_be_interrupted_and_tasks_too(tmp_path: Path, runner: str) -> None:
+    tasks = [Interrupts("sleep"), Interrupts("python"), Interrupts("itself")]
+    result, _ = execute(make_lab(tmp_path, runner), tasks)
+    assert [result.result(task) for task in tasks] == [-signal.SIGINT, -signal.SIGINT, "interrupted"]
