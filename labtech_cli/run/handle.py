@@ -129,7 +129,9 @@ class WorkerHandle:
         """Wait for the process to end, without taking its exit status."""
         if self.pidfd is None:
             return False
-        return bool(select.select([self.pidfd], [], [], max(0.0, seconds))[0])
+        ended = select.poll()  # `select` knows descriptors below 1024 only
+        ended.register(self.pidfd, select.POLLIN)
+        return bool(ended.poll(max(0.0, seconds) * 1000))
 
     def close(self) -> None:
         """Let go of what is held of it, its output file too."""

@@ -17,7 +17,7 @@ from labtech_cli.run.context import Context
 from labtech_cli.run.excerpt import LOOK_SECONDS, Excerpt, OutputFile
 from labtech_cli.run.gauge import Gauge
 from labtech_cli.run.nested import Leftovers, end_turn, take_turns
-from labtech_cli.run.runner import Note, Output, Report, Runner, Setting, Work
+from labtech_cli.run.runner import Note, Output, Report, Runner, Setting, Work, check_files
 from labtech_cli.run.shares import Surroundings
 from labtech_cli.run.timeouts import alarm, can_alarm
 from labtech_cli.run.worker import Desk, Outcome, Tracker, execute
@@ -113,6 +113,7 @@ class ThreadRunner(Runner):
         self._desk = _desk(setting, lambda number, value: self._reports.put(Note(number, value)))
         self._given = 0
         self._size = min(setting.workers, max(1, len(setting.graph)))
+        check_files(self._size, 1)
         self._running: dict[int, tuple[int, float]] = {}
         self._outputs = [OutputFile() for _ in range(self._size)]
         self._files: dict[int, int] = {}

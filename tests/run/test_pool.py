@@ -199,3 +199,36 @@ def test_a_large_result_is_handed_on_within_a_chain(tmp_path: Path) -> None:
     result, _ = execute(make_lab(tmp_path), [*[Number(value) for value in range(300)], *sums])
     assert result.counts["succeeded"] == 380 and not result.failures
     assert [result.result(task) for task in sums] == [(25_000 * fill, 99) for fill in range(40)]
+
+
+_LIMITED = """
+import resource, sys
+from pathlib import Path
+from runner_kit import execute, make_lab
+from sample_tasks import Number
+from labtech_cli.errors import RunnerError
+limit, workers, runner, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
+resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+try:
+    result, _ = execute(make_lab(folder, runner, workers), [Number(value) for value in range(workers)])
+    print(result.counts["succeeded"])
+except RunnerError as error:
+    print(error)
+"""
+
+
+def run_with_few_files(folder: Path, limit: int, workers: int, runner: str) -> str:
+    command = [sys.executable, "-c", _LIMITED, str(limit), str(workers), runner, str(folder)]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("runner", [*PROCESS, "thread"])
+def test_more_workers_than_files_can_be_opened_for_are_refused(tmp_path: Path, runner: str) -> None:
+    assert run_with_few_files(tmp_path, 100, 4, runner) == "4"
+    said = run_with_few_files(tmp_path, 100, 90, runner)
+    needs = 90 if runner == "thread" else 270
+    assert said == (
+        f"90 workers need {needs} open files, and this process may have 100 open in all; "
+        "fewer workers (--workers), or a higher limit (ulimit -n)"
+    )
