@@ -29,6 +29,8 @@ from labtech_cli.store import formats
 from labtech_cli.store.blobs import Stored, verify
 
 _MAX_TRACEBACK = 32_768
+_MAX_MESSAGE = 8_192
+_MAX_KIND = 200
 _CONSTANTS = (int, float, str, bool, type(None), bytes, complex)  # nobody can change these: one copy serves all
 _MOST_CONSTANTS = 10_000
 _NOTHING = nullcontext()
@@ -239,7 +241,8 @@ def _save(task: Any, result: Any, desk: Desk) -> Stored:
         return formats.save(task, result, desk.spool)
     except BaseException as error:
         cache = formats.format_of(type(task).__labtech__)
-        what = f"the result of type '{type(result).__name__}' cannot be saved by {cache!r}: {type_and_words(error)}"
+        why = _bounded(type_and_words(error), _MAX_MESSAGE)
+        what = f"the result of type '{type(result).__name__}' cannot be saved by {cache!r}: {why}"
         raise _NotSaved(Failure("CacheError", what, describe_failure(error).traceback)) from None
 
 
@@ -250,13 +253,16 @@ def describe_failure(error: BaseException) -> Failure:
         text = "".join(traceback.format_exception(type(error), error, trimmed))
     except Exception as problem:  # a broken __str__ or __cause__ must not hide the failure
         text = f"{type(error).__name__} (its traceback cannot be shown: {type(problem).__name__})\n"
-    if len(text) > _MAX_TRACEBACK:
-        half = _MAX_TRACEBACK // 2
-        text = f"{text[:half]}\n[... {len(text) - _MAX_TRACEBACK} characters left out ...]\n{text[-half:]}"
-    kind = type(error).__qualname__
-    if isinstance(error, DamagedResult):
-        kind = "DamagedResult"
-    return Failure(kind, words_of(error), text)
+    kind = "DamagedResult" if isinstance(error, DamagedResult) else type(error).__qualname__[:_MAX_KIND]
+    return Failure(kind, _bounded(words_of(error), _MAX_MESSAGE), _bounded(text, _MAX_TRACEBACK))
+
+
+def _bounded(text: str, most: int) -> str:
+    """The beginning and the end of a long text."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half:,} characters left out ...]\n{text[-half:]}"
 
 
 def _trim(error: BaseException) -> Any:
