@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from labtech_cli.core.present import render
-from labtech_cli.core.units import DURATIONS, SIZES, to_bytes, to_seconds
+from labtech_cli.core.units import DURATIONS, MOST_BYTES, MOST_SECONDS, SIZES, to_bytes, to_seconds
 from labtech_cli.errors import LabtechError, TaskError, did_you_mean
 
 METHOD = "resources"
@@ -26,6 +26,8 @@ class Needs(NamedTuple):
     """Seconds."""
 
 
+_MOST_CPUS = 1_000_000
+_SHOWN = 80  # characters of a value that is refused
 NOTHING = Needs()
 
 
@@ -57,8 +59,19 @@ def needs_of(task: Any) -> Needs:
 
 def _cpus(where: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise TaskError(f"{where}: cpus must be a number above 0, not {value!r}")
+        raise TaskError(f"{where}: cpus must be a number above 0, not {_shown(value)}")
+    if value > _MOST_CPUS:
+        raise TaskError(f"{where}: cpus must be at most {_MOST_CPUS:,}, not {_shown(value)}")
     return value
+
+
+def _shown(value: Any) -> str:
+    """The beginning of a value that is refused, whatever it is."""
+    try:
+        text = repr(value)
+    except Exception:  # a number of more digits than Python writes, for one
+        return f"a very large {type(value).__name__}" if isinstance(value, int) else f"a {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def read_size(where: str, value: Any, *, example: str = "4GB", error: type[LabtechError] = TaskError) -> int:
@@ -68,16 +81,18 @@ def read_size(where: str, value: Any, *, example: str = "4GB", error: type[Labte
         try:
             found = to_bytes(value)
         except ValueError:
-            raise error(f"{where}: memory {value!r} is not a size", hint=SIZES) from None
+            raise error(f"{where}: memory {_shown(value)} is not a size", hint=SIZES) from None
     if type(found) is not int or found < 1:
-        raise error(f"{where}: memory must be a size such as '{example}' or a number of bytes, not {value!r}")
+        raise error(f"{where}: memory must be a size such as '{example}' or a number of bytes, not {_shown(value)}")
+    if found > MOST_BYTES:
+        raise error(f"{where}: memory must be less than 8 EiB, not {_shown(value)}", hint=SIZES)
     return found
 
 
 def _whole(name: str) -> Any:
     def read(where: str, value: Any) -> int:
         if type(value) is not int or value < 0:
-            raise TaskError(f"{where}: {name} must be a whole number of at least 0, not {value!r}")
+            raise TaskError(f"{where}: {name} must be a whole number of at least 0, not {_shown(value)}")
         return value
 
     return read
@@ -90,9 +105,11 @@ def read_seconds(where: str, name: str, value: Any) -> float:
         try:
             seconds = to_seconds(value)
         except ValueError:
-            raise TaskError(f"{where}: {name} {value!r} is not a duration", hint=DURATIONS) from None
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
-        raise TaskError(f"{where}: {name} must be a duration such as '2h' or a number of seconds, not {value!r}")
+            raise TaskError(f"{where}: {name} {_shown(value)} is not a duration", hint=DURATIONS) from None
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+        raise TaskError(f"{where}: {name} must be a duration such as '2h' or a number of seconds, not {_shown(value)}")
+    if seconds > MOST_SECONDS:
+        raise TaskError(f"{where}: {name} must be at most 68 years, not {_shown(value)}", hint=DURATIONS)
     return float(seconds)
 
 

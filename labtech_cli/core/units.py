@@ -7,6 +7,10 @@ import re
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 DURATIONS = "write for example 90s, 15m, 2h or 7d"
 SIZES = "write for example 500MB, 10GB or 1.5TiB"
+MOST_SECONDS = 2**31 - 1
+"""68 years: what the timers of every system take."""
+MOST_BYTES = 2**63 - 1
+"""8 EiB: no file, memory or counter is larger."""
 
 
 def to_seconds(text: str) -> float:
@@ -25,7 +29,10 @@ def to_bytes(text: str) -> int:
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([kmgtp]?)(i?)b?)\s*", text.lower())
     if found is None or (found[3] and not found[2]):
         raise ValueError(text)
-    return int(float(found[1]) * (1024 if found[3] else 1000) ** " kmgtp".index(found[2] or " "))
+    many = float(found[1]) * (1024 if found[3] else 1000) ** " kmgtp".index(found[2] or " ")
+    if many > MOST_BYTES:
+        raise ValueError(text)
+    return int(many)
 
 
 def duration(seconds: float) -> str:

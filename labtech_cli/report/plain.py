@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TextIO
 
@@ -26,17 +27,24 @@ HEARTBEAT = 30.0  # seconds between signs of life, at least
 MOST_OF_A_TASK = 100  # lines of what one task prints
 MOST_OF_ALL = 10_000  # lines of what all tasks of a run print: a log is to be read
 SLOW_START = 5.0  # a task that runs longer than this gets a line before it ends
+_COMMAND = re.compile(r"^(\s*:)(?=:)|##(?=\[)", re.MULTILINE)
+"""How a line begins that GitHub Actions takes for a command, and what makes one of it wherever it is."""
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 
 
 class LineWriter:
-    """Writes styled lines to a text stream, in whatever characters its encoding has."""
+    """Writes styled lines to a text stream, in whatever characters its encoding has.
 
-    def __init__(self, stream: TextIO, *, colour: bool = False) -> None:
+    `guarded`: GitHub Actions reads them, and nothing that foreign text says in them is to be a command.
+    """
+
+    def __init__(self, stream: TextIO, *, colour: bool = False, guarded: bool = False) -> None:
         self._stream = stream
-        self._colour = colour
+        self._colour, self._guarded = colour, guarded
 
     def write(self, styled: Iterable[Line]) -> None:
+        if self._guarded:
+            styled = [(_COMMAND.sub(r"\g<0> ", text), style) for text, style in styled]
         text = "".join([f"{self._paint(text, style)}\n" for text, style in styled])
         try:
             self._stream.write(text)
@@ -61,8 +69,9 @@ class QuietReporter(Reporter):
         rerun_command: str | None = None,
         log_command: LogCommand | None = None,
         colour: bool = False,
+        guarded: bool = False,
     ) -> None:
-        self._writer = LineWriter(stream, colour=colour)
+        self._writer = LineWriter(stream, colour=colour, guarded=guarded)
         self._tally = Tally()
         self._commands = rerun_command, log_command
         self._ended = False
@@ -104,11 +113,12 @@ class PlainReporter(QuietReporter):
         rerun_command: str | None = None,
         log_command: LogCommand | None = None,
         colour: bool = False,
+        guarded: bool = False,
     ) -> None:
-        super().__init__(stream, rerun_command=rerun_command, log_command=log_command, colour=colour)
+        super().__init__(stream, rerun_command=rerun_command, log_command=log_command, colour=colour, guarded=guarded)
         self._many = False
         self._beat: float | None = None
-        self._announced: set[str] = set()  # keys of running tasks that have their first line
+        self._announced: set[str] = set()  # keys of tasks that have their first line and no end
         self._printed: dict[str, int] = {}  # lines that running tasks have printed, by key
         self._room = MOST_OF_ALL  # for lines that tasks print
 
@@ -117,7 +127,7 @@ class PlainReporter(QuietReporter):
             self._tally.add(event)
             self._task_finished(event)
         elif isinstance(event, TaskRetried):
-            self._writer.write([retry_line(event)])
+            self._retried(event)
         elif isinstance(event, TaskOutput):
             self._writer.write(self._output(event))
         else:
@@ -147,6 +157,12 @@ class PlainReporter(QuietReporter):
         elif event.outcome is Outcome.SUCCEEDED and not self._many:
             took = f" in {words.duration(event.duration_seconds)}" if event.duration_seconds is not None else ""
             self._writer.write([(f"finished {words.label(event.task)}{took}", "")])
+
+    def _retried(self, event: TaskRetried) -> None:
+        """The first of the lines a task may have; how often it was tried is told with its end."""
+        if event.task.cache_key not in self._announced:
+            self._announced.add(event.task.cache_key)
+            self._writer.write([retry_line(event)])
 
     def _output(self, event: TaskOutput) -> list[Line]:
         """What a task prints, as far as there is room, and then once that there is more."""

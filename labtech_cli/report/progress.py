@@ -33,7 +33,13 @@ def make_progress(
     if mode == "live":
         return _live(stream, env, rerun_command, log_command)
     kind = PlainReporter if mode == "plain" else QuietReporter
-    return kind(stream, rerun_command=rerun_command, log_command=log_command, colour=use_colour(stream, env))
+    return kind(
+        stream,
+        rerun_command=rerun_command,
+        log_command=log_command,
+        colour=use_colour(stream, env),
+        guarded=env.get("GITHUB_ACTIONS") == "true",
+    )
 
 
 def use_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:

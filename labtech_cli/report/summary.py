@@ -191,19 +191,19 @@ def _failure(event: TaskFinished, told: dict[tuple[str, str], str]) -> Iterator[
     error = event.error
     if error is None:
         return
-    for line in words.lines(str(error)):
-        yield f"  {line}", "red"
+    for line in _shortened(words.lines(str(error))):
+        yield f"  {words.shortened(line)}", "red"
     first = told.setdefault((error.kind, error.traceback), name)
     if error.traceback and first != name:
         yield f"  at the same place as {first}", "dim"
     elif error.traceback:
         for line in _shortened(_frames(error.traceback, str(error))):
-            yield f"    {line}", ""
+            yield f"    {words.shortened(line)}", ""
     written = [line for line in words.lines(error.output) if line.strip()][-OUTPUT_LINES:]
     if written:
         yield "  last output:", "dim"
     for line in written:
-        yield f"    {line}", "dim"
+        yield f"    {words.shortened(line)}", "dim"
 
 
 def _frames(traceback: str, error: str) -> list[str]:

@@ -17,17 +17,25 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from labtech_cli.run.excerpt import Text, read_text
+
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
+
+
+_MOST_PIECES = 256
+_MOST_BYTES = 1 << 16
+_NAMES = ("stdout", "stderr", "__stdout__", "__stderr__")
 
 
 class FileCapture:
     """Descriptors 1 and 2 of this process lead to a file, `fd`, that whoever made it reads."""
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
+        self._fd, self._memory = fd, _Memory(fd)
         library = ctypes.CDLL(None)
         self._c_flush = library.fflush
         self._saved: tuple[int, int] | None = None
+        self._streams: tuple[Any, ...] = ()
         with contextlib.suppress(ValueError, AttributeError):  # so that lines of C code come in order, too
             library.setlinebuf(ctypes.c_void_p.in_dll(library, "stdout"))
 
@@ -35,18 +43,28 @@ class FileCapture:
         """Redirect for good, in a worker process."""
         for number in (1, 2):
             os.dup2(self._fd, number)
-        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = _stream(1), _stream(2)  # type: ignore[misc]
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = _stream(1, self._memory), _stream(2, self._memory)  # type: ignore[misc]
+        self.settle()
+
+    def settle(self) -> int:
+        """What was written so far is nobody's, and the streams as they are now are those of every task. Its size."""
+        self._streams = tuple(getattr(sys, name, None) for name in _NAMES)
+        self._flush()
+        self._memory.clear()
+        return self.size()
 
     def begin(self) -> None:
         """Redirect until `end`, in a process that goes on to use its own stdout and stderr."""
         self._flush()
+        self._memory.clear()
         self._saved = os.dup(1), os.dup(2)
         os.dup2(self._fd, 1)
         os.dup2(self._fd, 2)
         self._streams = sys.stdout, sys.stderr  # a notebook's, for one, do not lead to the descriptors
-        sys.stdout, sys.stderr = _stream(1), _stream(2)
+        sys.stdout, sys.stderr = _stream(1, self._memory), _stream(2, self._memory)
 
     def end(self) -> None:
+        self._mend_descriptors()
         self._flush()
         if self._saved is not None:
             for number, saved in zip((1, 2), self._saved, strict=True):
@@ -55,26 +73,114 @@ class FileCapture:
             sys.stdout, sys.stderr = self._streams
             self._saved = None
 
+    def mend(self) -> None:
+        """A task has ended: whatever it did to descriptors and streams, the next one finds them as it should."""
+        self._mend_descriptors()
+        try:  # two streams that are open and ours are all there is to do, but for careless tasks
+            out, err = sys.stdout, sys.stderr
+            out.flush()
+            err.flush()
+            ours = out is self._streams[0] and err is self._streams[1]
+        except (OSError, ValueError, AttributeError):
+            ours = False
+        if not ours:
+            self._flush()
+            self._mend_streams()
+        self._c_flush(None)
+
+    def _mend_descriptors(self) -> None:
+        """Before anything is flushed: descriptor 1 may be a file of the task's by now."""
+        for number in (1, 2):
+            if not self._memory.leads_here(number):
+                os.dup2(self._fd, number)
+
+    def _mend_streams(self) -> None:
+        fresh = {number: _stream(number, self._memory) for number in (1, 2)}
+        given = zip(_NAMES, self._streams, (1, 2, 1, 2), strict=True)
+        self._streams = tuple(stream if _is_open(stream) else fresh[number] for _, stream, number in given)
+        for name, stream in zip(_NAMES, self._streams, strict=True):
+            setattr(sys, name, stream)
+
     def _flush(self) -> None:
-        for stream in (sys.stdout, sys.stderr):
+        for name in ("stdout", "stderr"):
             with contextlib.suppress(OSError, ValueError, AttributeError):  # closed or replaced by the task
-                stream.flush()
+                getattr(sys, name).flush()
         self._c_flush(None)
 
     def size(self) -> int:
         """The size of the file now."""
-        return os.fstat(self._fd).st_size
+        return os.lseek(self._fd, 0, os.SEEK_END)  # quicker than fstat; what is written is appended anyway
 
-    def written(self) -> int:
-        """The size of the file when all that was written is in it."""
-        self._flush()
-        return self.size()
+    def text(self, start: int) -> Text | None:
+        """What was written since the file had the size `start`, and everything flushed; None for nothing."""
+        size = self.size()
+        if size == start and not self._memory.pieces:
+            return None
+        text = read_text(self._fd, start, size)
+        lost = self._memory.not_in(text)
+        self._memory.clear()
+        if lost or text.before is not None:
+            return read_text(self._fd, 0, size)._replace(before=lost)
+        return text
 
 
-def _stream(number: int) -> io.TextIOWrapper:
+class _Memory:
+    """The first that Python code has written since a task began: what is left of it if somebody empties the file."""
+
+    def __init__(self, fd: int) -> None:
+        found = os.fstat(fd)
+        self._file = found.st_ino, found.st_dev
+        self.pieces: list[bytes] = []
+        self._room = _MOST_BYTES
+
+    def leads_here(self, number: int) -> bool:
+        """Whether a descriptor leads to the file."""
+        try:
+            found = os.fstat(number)
+        except OSError:
+            return False
+        return (found.st_ino, found.st_dev) == self._file
+
+    def keep(self, number: int, data: Any) -> None:
+        if self._room > 0 and len(self.pieces) < _MOST_PIECES and self.leads_here(number):
+            self.pieces.append(bytes(data[: self._room]))
+            self._room -= len(self.pieces[-1])
+
+    def clear(self) -> None:
+        if self.pieces:
+            self.pieces, self._room = [], _MOST_BYTES
+
+    def not_in(self, text: Text) -> bytes:
+        """What was written and is not there any more; nothing where that cannot be told."""
+        if text.tail or not self.pieces:
+            return b""
+        last = max([place for place, piece in enumerate(self.pieces) if piece not in text.head], default=-1)
+        return b"".join(self.pieces[: last + 1])
+
+
+class _Remembered(io.FileIO):
+    """A descriptor; `memory` keeps what is written to it."""
+
+    memory: _Memory
+
+    def write(self, data: Any) -> int:
+        done = super().write(data)
+        self.memory.keep(self.fileno(), data)
+        return done
+
+
+def _stream(number: int, memory: _Memory) -> io.TextIOWrapper:
     """Text, line by line, to a descriptor that stays open."""
-    raw = io.BufferedWriter(io.FileIO(number, "w", closefd=False))
-    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    raw = _Remembered(number, "w", closefd=False)
+    raw.memory = memory
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+def _is_open(stream: Any) -> bool:
+    try:
+        return not stream.closed
+    except (ValueError, AttributeError):  # its buffer was taken away, or it is none
+        return False
 
 
 class ThreadStream(io.TextIOBase):

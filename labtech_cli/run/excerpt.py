@@ -3,6 +3,9 @@
 Tasks append to an unlinked file that nobody waits for: a task can write as fast and as much as it likes.
 The process that started them reads the file, while they run, when they have ended, and after they died;
 the room of what was read, or will not be, goes back to the disk meanwhile.
+
+Whoever opens `/dev/stderr` to write, as a shell does for `> /dev/stderr`, empties the file. So what a task wrote is
+taken out of it as soon as the task ends, by whoever ran it: no other task can lose that.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import fcntl
 import os
 import sys
 import tempfile
+from typing import NamedTuple
 
 HEAD_BYTES = 512 << 10
 """What is kept of the beginning of a task's output, as it comes."""
@@ -26,7 +30,35 @@ _LONG_LINE = 1 << 16  # a line is passed on in one piece unless it is longer, or
 ROOM_BYTES = 8 << 20
 """How much room is given back at a time."""
 _PAGE = 1 << 16
+EMPTIED = b"[... the task opened its output anew, which emptied it: what is missing here is lost ...]\n"
 _PUNCH = 0x02 | 0x01  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+
+
+class Text(NamedTuple):
+    """What a task wrote, from one offset to another: all of it, or, of much, the first and the last bytes."""
+
+    start: int
+    end: int
+    head: bytes
+    tail: bytes
+    before: bytes | None = None
+    """What is known of what it wrote before the file was emptied, at its hands; None where that did not happen."""
+
+    def between(self, start: int, end: int) -> bytes:
+        """The bytes from one offset to another, both among the first or both among the last ones."""
+        if start < self.start + len(self.head):
+            return self.head[start - self.start : end - self.start]
+        first = self.end - len(self.tail)
+        return self.tail[start - first : end - first]
+
+
+def read_text(fd: int, start: int, end: int) -> Text:
+    """What a task wrote that began at `start`, and has ended, or died, at `end`."""
+    if end < start:
+        return read_text(fd, 0, end)._replace(before=b"")
+    if end - start <= HEAD_BYTES + TAIL_BYTES:
+        return Text(start, end, os.pread(fd, end - start, start) if end > start else b"", b"")
+    return Text(start, end, os.pread(fd, HEAD_BYTES, start), os.pread(fd, TAIL_BYTES, end - TAIL_BYTES))
 
 
 class OutputFile:
@@ -55,9 +87,13 @@ class OutputFile:
         self._punches = _punch(self.fd, first, last - first)
         return last
 
+    def text(self, start: int) -> Text:
+        """What was written from one offset on."""
+        return read_text(self.fd, start, self.size())
+
     def free(self, end: int) -> None:
         """All tasks that wrote before `end` have ended, and what they wrote was read."""
-        self._free = self.punch(self._free, end)
+        self._free = self.punch(min(self._free, end), end)  # the file may have been emptied
 
     def restart(self) -> None:
         """While no task runs that writes to it: empty the file, whatever its file system can do."""
@@ -82,10 +118,16 @@ class Excerpt:
         self._next = self._freed = start
         self._open = True  # the beginning is not complete
         self._newline = True  # what was passed on ends in one
+        self._size = start  # of the file when last looked at
+        self._emptied = False
 
     def look(self, size: int) -> bytes:
         """While the task runs and the file has this size: whole lines to pass on now."""
         data = b""
+        self._emptied = self._emptied or size < self._size
+        if self._emptied:  # offsets mean nothing any more: the rest is told at the end
+            return data
+        self._size = size
         limit = self._start + HEAD_BYTES
         if self._open and size > self._next:
             data = self._file.read(self._next, min(size, limit))
@@ -97,15 +139,18 @@ class Excerpt:
             self._freed = self._file.punch(self._freed, size - TAIL_BYTES)
         return data
 
-    def end(self, end: int) -> bytes:
-        """When the task has ended and what it wrote ends there: the rest, a gap in it told in a line of its own."""
+    def end(self, text: Text) -> bytes:
+        """When the task has ended and this is what it wrote: the rest, a gap in it told in a line of its own."""
+        if self._emptied or text.before is not None:
+            return self._anew(text)
+        end = text.end
         begun = self._start + HEAD_BYTES - self._next if self._open else 0
         if end - self._next <= begun + TAIL_BYTES:
-            data = self._file.read(self._next, end)
+            data = text.between(self._next, end)
         else:
-            head = self._file.read(self._next, self._next + begun)
+            head = text.between(self._next, self._next + begun)
             head = head[: _cut(head, ends=True)]
-            tail = self._file.read(end - TAIL_BYTES, end)
+            tail = text.between(end - TAIL_BYTES, end)
             tail = tail[_lines_start(tail) :]
             left_out = end - len(tail) - self._next - len(head)
             newline = b"" if (head.endswith(b"\n") if head else self._newline) else b"\n"
@@ -113,6 +158,13 @@ class Excerpt:
         self._open, self._next = False, end
         self._file.free(end)
         return data
+
+    def _anew(self, text: Text) -> bytes:
+        """The file was emptied: what it lost, as far as it is known and was not passed on, and what it has now."""
+        before = text.before or b"" if self._next == self._start else b""
+        newline = b"" if (before.endswith(b"\n") if before else self._newline) else b"\n"
+        after = Excerpt(self._file, text.start).end(text._replace(before=None))
+        return before + newline + EMPTIED + after
 
 
 def _cut(data: bytes, *, ends: bool) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from labtech_cli.core.flat import pack
 from labtech_cli.core.graph import Graph
 from labtech_cli.run.board import Board
-from labtech_cli.run.excerpt import LOOK_SECONDS, ROOM_BYTES, Excerpt, OutputFile
+from labtech_cli.run.excerpt import LOOK_SECONDS, ROOM_BYTES, Excerpt, OutputFile, Text
 from labtech_cli.run.runner import Output, Work
 from labtech_cli.run.serve import Batch
 from labtech_cli.run.wire import Channel
@@ -129,7 +129,9 @@ class WorkerHandle:
         """Wait for the process to end, without taking its exit status."""
         if self.pidfd is None:
             return False
-        return bool(select.select([self.pidfd], [], [], max(0.0, seconds))[0])
+        ended = select.poll()  # `select` knows descriptors below 1024 only
+        ended.register(self.pidfd, select.POLLIN)
+        return bool(ended.poll(max(0.0, seconds) * 1000))
 
     def close(self) -> None:
         """Let go of what is held of it, its output file too."""
@@ -151,16 +153,16 @@ class WorkerHandle:
             self._excerpts[number] = Excerpt(self.output, start)
         return Output(number, self._excerpts[number].look(size)), self.output.pace(size)
 
-    def wrote(self, number: int, start: int, end: int) -> Output:
+    def wrote(self, number: int, text: Text) -> Output:
         """What a task wrote that has ended, as far as that was not passed on before."""
-        excerpt = self._excerpts.pop(number, None) or Excerpt(self.output, start)
-        self._heard = end
-        return Output(number, excerpt.end(end))
+        excerpt = self._excerpts.pop(number, None) or Excerpt(self.output, text.start)
+        self._heard = text.end
+        return Output(number, excerpt.end(text))
 
     def last_words(self, number: int, board: Board) -> Output:
         """What the task wrote that the process ended with."""
         running, _, start = board.entry(self.slot)
-        return self.wrote(number, start if running == number else self._heard, self.output.size())
+        return self.wrote(number, self.output.text(start if running == number else self._heard))
 
     def rest(self) -> None:
         """Nothing runs there, and nothing was handed to it: the file may begin anew."""

@@ -17,7 +17,7 @@ from labtech_cli.run.context import Context
 from labtech_cli.run.excerpt import LOOK_SECONDS, Excerpt, OutputFile
 from labtech_cli.run.gauge import Gauge
 from labtech_cli.run.nested import Leftovers, end_turn, take_turns
-from labtech_cli.run.runner import Note, Output, Report, Runner, Setting, Work
+from labtech_cli.run.runner import Note, Output, Report, Runner, Setting, Work, check_files
 from labtech_cli.run.shares import Surroundings
 from labtech_cli.run.timeouts import alarm, can_alarm
 from labtech_cli.run.worker import Desk, Outcome, Tracker, execute
@@ -72,7 +72,8 @@ class SerialRunner(Runner):
             self._capture.end()
         with self._looking:
             self._excerpt = None
-            text = b"".join([*self._seen, excerpt.end(self._output.size())])
+            written = self._capture.text(start)
+            text = b"".join([*self._seen, excerpt.end(written) if written is not None else b""])
             self._seen.clear()
         notes, self._notes = self._notes, []
         return [*notes, *([Output(work.number, text)] if text else []), outcome]
@@ -112,14 +113,15 @@ class ThreadRunner(Runner):
         self._desk = _desk(setting, lambda number, value: self._reports.put(Note(number, value)))
         self._given = 0
         self._size = min(setting.workers, max(1, len(setting.graph)))
+        check_files(self._size, 1)
         self._running: dict[int, tuple[int, float]] = {}
         self._outputs = [OutputFile() for _ in range(self._size)]
         self._files: dict[int, int] = {}
         self._excerpts: list[Excerpt | None] = [None] * self._size  # of the tasks that run, by slot
         self._looking, self._next_look = threading.Lock(), 0.0
         self._saved = sys.stdout, sys.stderr
-        sys.stdout = ThreadStream(sys.stdout, self._files)
-        sys.stderr = ThreadStream(sys.stderr, self._files)
+        self._streams = ThreadStream(sys.stdout, self._files), ThreadStream(sys.stderr, self._files)
+        sys.stdout, sys.stderr = self._streams
         self._logging = logging_to_stderr()
         self._logging.__enter__()
         self._threads = [
@@ -176,9 +178,11 @@ class ThreadRunner(Runner):
     def _serve(self, slot: int) -> None:
         ident, output = threading.get_ident(), self._outputs[slot]
         while (work := self._work.get()) is not None:
-            excerpt = self._excerpts[slot] = Excerpt(output, output.size())
+            start = output.size()
+            excerpt = self._excerpts[slot] = Excerpt(output, start)
             self._files[ident] = output.fd
-            self._running[slot] = work.number, time.time()
+            with self._looking:
+                self._running[slot] = work.number, time.time()
             try:
                 task, inputs = self._private(work)
             except BaseException as error:  # a post_init that raises
@@ -190,7 +194,9 @@ class ThreadRunner(Runner):
             with self._looking:
                 self._excerpts[slot] = None
                 del self._running[slot]
-                self._pass_on(work.number, excerpt.end(output.size()))
+                if not self._running:  # what one task did to them ends with it, unless another may be at it
+                    sys.stdout, sys.stderr = self._streams
+                self._pass_on(work.number, excerpt.end(output.text(start)))
             self._reports.put(outcome)
 
     def _look(self) -> float:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import resource
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 PROC = Path("/proc")
+_OPEN_FILES = "/dev/fd"
 _NVIDIA = ("nvidia-smi", "-L")
 _NVIDIA_SECONDS = 30
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -41,6 +44,17 @@ def _physical() -> int:
         import psutil
 
         return int(psutil.virtual_memory().total)
+
+
+def files_left() -> tuple[float, float]:
+    """How many files this process may still open, and how many it may have open in all."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return math.inf, math.inf
+    try:
+        return limit - len(os.listdir(_OPEN_FILES)), limit
+    except OSError:  # a system that does not list them
+        return limit, limit
 
 
 def memory_kills() -> int:

@@ -24,7 +24,7 @@ from labtech_cli.run.crew import MAX_BATCH, Crew
 from labtech_cli.run.excerpt import LOOK_SECONDS, OutputFile
 from labtech_cli.run.family import end_tree
 from labtech_cli.run.handle import WorkerHandle
-from labtech_cli.run.runner import Died, Note, Output, Report, Returned, Runner, Setting, Work
+from labtech_cli.run.runner import Died, Note, Output, Report, Returned, Runner, Setting, Work, check_files
 from labtech_cli.run.serve import Batch, Setup, Wrote
 from labtech_cli.run.starters import ForkStarter, SpawnStarter, Starter, ZygoteStarter
 from labtech_cli.run.wire import Channel
@@ -32,6 +32,7 @@ from labtech_cli.run.worker import Input, Outcome
 
 _MOST_IDLE_DEATHS = 10
 _GRACE_SECONDS = 2.0
+_FILES = 3  # that a worker keeps open here: its socket, its output, its pidfd
 
 
 class ProcessRunner(Runner):
@@ -52,6 +53,7 @@ class ProcessRunner(Runner):
         self._graph = setting.graph
         size = min(setting.workers, max(1, len(setting.graph)))
         self._size = size
+        check_files(size, _FILES)
         self._feeds = bytearray(len(setting.graph))  # 1: others depend on this task's result
         for deps in setting.graph.deps:
             for dep in deps:
@@ -195,6 +197,15 @@ class ProcessRunner(Runner):
     # -- workers ---------------------------------------------------------------------------------
 
     def _hire(self, slot: int) -> WorkerHandle:
+        try:
+            return self._take_on(slot)
+        except OSError as error:  # too many open files, or too little memory
+            raise RunnerError(
+                f"a worker process cannot be started: {(error.strerror or str(error)).lower()}",
+                hint="fewer workers (--workers), or higher limits of open files, processes and memory",
+            ) from error
+
+    def _take_on(self, slot: int) -> WorkerHandle:
         assert self._board is not None
         self._board.write(slot, -1)
         ours, theirs = socket.socketpair()

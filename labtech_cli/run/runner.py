@@ -13,9 +13,13 @@ from typing import Any, NamedTuple
 
 from labtech_cli.core.events import Active
 from labtech_cli.core.graph import Graph
+from labtech_cli.errors import RunnerError
 from labtech_cli.run.context import ContextSpec
+from labtech_cli.run.machine import files_left
 from labtech_cli.run.shares import Share
 from labtech_cli.run.worker import Input, Outcome, Tracker
+
+_OTHER_FILES = 40  # that a run opens: the storage, the history, reports, and what is open for a moment
 
 
 class Work(NamedTuple):
@@ -134,3 +138,13 @@ class RunnerBackend:
     name: str
     make: Callable[[], Runner]
     options: dict[str, Any] = field(default_factory=dict)
+
+
+def check_files(workers: int, each: int) -> None:
+    """Raise `RunnerError` where this process may not have so many files open for each worker, and some for the rest."""
+    left, most = files_left()
+    if workers * each + _OTHER_FILES > left:
+        raise RunnerError(
+            f"{workers:,} workers need {workers * each:,} open files, and this process may have {most:,} open in all",
+            hint="fewer workers (--workers), or a higher limit (ulimit -n)",
+        )

@@ -3,7 +3,8 @@
 Two threads: the main one runs tasks, and gives back those that would wait too long behind others; the pulse, ten times
 a second, sends what is finished while a long task runs, gives back tasks that wait behind it, and ends the process
 group when the parent is gone.
-What tasks write goes to a file that the parent reads (see `excerpt`): it is told where a task's own ends.
+What tasks write goes to a file that the parent reads while they run (see `excerpt`); what one has written when it
+ends is sent with its outcome.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any, NamedTuple
 
 from labtech_cli import alias
@@ -31,6 +33,7 @@ from labtech_cli.run import wire, worker
 from labtech_cli.run.board import NOTHING, Board
 from labtech_cli.run.capture import FileCapture, logging_to_stderr
 from labtech_cli.run.context import Context, ContextSpec
+from labtech_cli.run.excerpt import Text
 from labtech_cli.run.family import die_with_parent
 from labtech_cli.run.gauge import Gauge
 from labtech_cli.run.nested import close_joblib_pool
@@ -72,11 +75,10 @@ class Batch(NamedTuple):
 
 
 class Wrote(NamedTuple):
-    """A task that has ended wrote something: from where to where it is in the worker's output file."""
+    """A task that has ended wrote something."""
 
     number: int
-    start: int
-    end: int
+    text: Text
 
 
 class Server:
@@ -113,6 +115,7 @@ class Server:
         for place in setup.modules:
             with contextlib.suppress(BaseException):  # the task that needs it says what is wrong
                 import_place(place)
+        self._written = self._capture.settle()  # what modules print is no task's
         tracker = setup.tracker or Tracker()
         tracker.note = self._note
         desk = Desk(setup.spool, Context(setup.context), tracker, self._gauge)
@@ -182,9 +185,7 @@ class Server:
                 continue
             self._board.write(self._slot, number, time.time(), self._written)
             outcome = self._run(number, attempt, needs, keep, desk)
-            start, self._written = self._written, self._capture.written()
-            if self._written > start:
-                self._put(Wrote(number, start, self._written))
+            self._take_text(number)
             self._put(outcome)
             if time.monotonic() - self._flushed > _FLUSH_SECONDS:
                 self._send()
@@ -202,6 +203,14 @@ class Server:
         if keep and outcome.stored is not None and outcome.stored.inline:
             self._inputs[number] = Input(outcome.stored, None, outcome.started_at, outcome.duration, True)
         return outcome
+
+    def _take_text(self, number: int) -> None:
+        """The task has ended: what it wrote goes with its outcome, where no later task can harm it."""
+        self._capture.mend()
+        text = self._capture.text(self._written)
+        if text is not None:
+            self._written = text.end
+            self._put(Wrote(number, text))
 
     def _put(self, message: Any) -> None:
         with self._lock:
@@ -277,6 +286,12 @@ def _find_type(module: str, name: str) -> Any:
     return found
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """SIGINT is for tasks, which may send it to themselves; a terminal's Ctrl-C is for the command alone."""
+    if getattr(worker.here, "in_task", False):
+        raise KeyboardInterrupt
+
+
 def start(sock: socket.socket, board: Board, slot: int, output: int, tasks: Sequence[Any] | None = None) -> None:
     """The whole life of a worker process; never returns."""
     atexit._clear()  # what the parent registered is the parent's
@@ -285,7 +300,7 @@ def start(sock: socket.socket, board: Board, slot: int, output: int, tasks: Sequ
     with contextlib.suppress(OSError):  # already the leader of a group
         os.setpgid(0, 0)
     die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, _interrupt)  # what ignores it would teach so to all programs that tasks start
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     null = os.open(os.devnull, os.O_RDONLY)

@@ -85,16 +85,11 @@ class Tracking:
         return str(found.experiment_id)
 
     def ended(self, number: int, task: Any, failure: Failure | None, mlflow_run: Any) -> None:
-        """A task ended; close its MLflow run if the worker that had it open died."""
-        if mlflow_run is None:
-            return
-        dead = failure is not None and failure.kind == "TaskDied"
-        if failure is None or dead:
-            status = "FAILED" if dead else None
+        """A task ended; close its MLflow run if the worker that had it open could not, whatever ended that."""
+        if mlflow_run is not None:
             with contextlib.suppress(Exception):
-                run = self._client.get_run(mlflow_run)
-                if run.info.status == "RUNNING":
-                    self._client.set_terminated(mlflow_run, status or "KILLED")
+                if self._client.get_run(mlflow_run).info.status == "RUNNING":
+                    self._client.set_terminated(mlflow_run, "KILLED" if failure is None else "FAILED")
 
     def end(self, exit_code: int) -> str | None:
         """Close the parent run; a warning if that fails."""

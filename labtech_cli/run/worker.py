@@ -6,14 +6,16 @@ kept, or why there is none. Whatever a task does short of ending the process bec
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from labtech_cli.core.codec import encode_params
 from labtech_cli.core.events import Failure
@@ -27,6 +29,8 @@ from labtech_cli.store import formats
 from labtech_cli.store.blobs import Stored, verify
 
 _MAX_TRACEBACK = 32_768
+_MAX_MESSAGE = 8_192
+_MAX_KIND = 200
 _CONSTANTS = (int, float, str, bool, type(None), bytes, complex)  # nobody can change these: one copy serves all
 _MOST_CONSTANTS = 10_000
 _NOTHING = nullcontext()
@@ -167,16 +171,16 @@ def execute(
     started_at, clock = time.time(), time.perf_counter()
     stored = value = failure = None
     duration = None
-    here.in_task = True
     try:
+        here.in_task = True
         kind = type(task).__labtech__
         with desk.tracker.around(task, number, attempt) if kind.mlflow_run else _NOTHING:
-            result = task.run()
+            result = _here(task.run)
             duration = time.perf_counter() - clock
             if desk.keep_values and kind.keeps_nothing:
                 value = result
             else:
-                stored = _save(task, result, desk)
+                stored = _here(_save, task, result, desk)
     except _NotSaved as error:
         failure = error.failure
     except BaseException as error:  # KeyboardInterrupt and SystemExit of a task are its failure, too
@@ -194,6 +198,36 @@ def execute(
     return Outcome(number, started_at, duration, peak, stored, value, failure, params)
 
 
+def _here(call: Callable[..., Any], *arguments: Any) -> Any:
+    """Call the user's code. A process that it forked and that comes back from it ends here: it is no second worker."""
+    process = os.getpid()
+    try:
+        result = call(*arguments)
+    except BaseException as error:
+        if os.getpid() != process:
+            _end_fork(error)
+        raise
+    if os.getpid() != process:
+        _end_fork(None)
+    return result
+
+
+def _end_fork(error: BaseException | None) -> NoReturn:
+    """End this process as Python ends one, but for what others have put on the stack and registered: it is not ours."""
+    status = 0
+    if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+        status = error.code or 0
+    elif error is not None:
+        status = 1
+        with suppress(Exception):  # whatever it says, the process ends
+            failure = describe_failure(error)
+            print(error.code if isinstance(error, SystemExit) else failure.traceback.rstrip(), file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(status & 0xFF)
+
+
 class _NotSaved(Exception):
     """A result could not be saved; raised so that what is wrapped around the task learns of it, too."""
 
@@ -207,7 +241,8 @@ def _save(task: Any, result: Any, desk: Desk) -> Stored:
         return formats.save(task, result, desk.spool)
     except Exception as error:  # what stops a task is no fault of its result
         cache = formats.format_of(type(task).__labtech__)
-        what = f"the result of type '{type(result).__name__}' cannot be saved by {cache!r}: {type_and_words(error)}"
+        why = _bounded(type_and_words(error), _MAX_MESSAGE)
+        what = f"the result of type '{type(result).__name__}' cannot be saved by {cache!r}: {why}"
         raise _NotSaved(Failure("CacheError", what, describe_failure(error).traceback)) from None
 
 
@@ -218,13 +253,16 @@ def describe_failure(error: BaseException) -> Failure:
         text = "".join(traceback.format_exception(type(error), error, trimmed))
     except Exception as problem:  # a broken __str__ or __cause__ must not hide the failure
         text = f"{type(error).__name__} (its traceback cannot be shown: {type(problem).__name__})\n"
-    if len(text) > _MAX_TRACEBACK:
-        half = _MAX_TRACEBACK // 2
-        text = f"{text[:half]}\n[... {len(text) - _MAX_TRACEBACK} characters left out ...]\n{text[-half:]}"
-    kind = type(error).__qualname__
-    if isinstance(error, DamagedResult):
-        kind = "DamagedResult"
-    return Failure(kind, words_of(error), text)
+    kind = "DamagedResult" if isinstance(error, DamagedResult) else type(error).__qualname__[:_MAX_KIND]
+    return Failure(kind, _bounded(words_of(error), _MAX_MESSAGE), _bounded(text, _MAX_TRACEBACK))
+
+
+def _bounded(text: str, most: int) -> str:
+    """The beginning and the end of a long text."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half:,} characters left out ...]\n{text[-half:]}"
 
 
 def _trim(error: BaseException) -> Any:

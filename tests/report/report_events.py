@@ -15,6 +15,7 @@ from labtech_cli.core.events import (
     RunStarted,
     TaskFinished,
     TaskOutput,
+    TaskRetried,
     TaskStarted,
     Warned,
 )
@@ -54,6 +55,10 @@ def done(item: Any, outcome: Outcome = Outcome.SUCCEEDED, **more: Any) -> TaskFi
 
 def failed(item: Any, message: str = "no data", traceback: str = TRACEBACK, output: str = "") -> TaskFinished:
     return done(item, Outcome.FAILED, error=Failure("ValueError", message, traceback, output))
+
+
+def retried(item: Any, attempt: int) -> TaskRetried:
+    return TaskRetried("r1", T0, item, attempt, Failure("ValueError", "no data", TRACEBACK), 1.0, 0.5, None)
 
 
 def wrote(item: Any, text: str) -> TaskOutput:

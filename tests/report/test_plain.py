@@ -4,11 +4,13 @@ import io
 import subprocess
 import sys
 
-from report_events import T0, Fit, Score, begun, done, failed, feed, over, running, started, warned, wrote
+import pytest
+from report_events import T0, Fit, Score, begun, done, failed, feed, over, retried, running, started, warned, wrote
 
 from labtech_cli.core.events import Outcome
 from labtech_cli.report import plain
 from labtech_cli.report.plain import MOST_OF_A_TASK, PlainReporter, QuietReporter
+from labtech_cli.report.progress import make_progress
 
 
 def test_a_task_has_one_line_when_it_is_fast_and_two_when_it_is_slow():
@@ -159,3 +161,37 @@ def test_a_task_that_runs_again_may_print_again():
     text = "x\n" * MOST_OF_A_TASK
     feed(reporter, started({"Fit": 1}), wrote(Fit(1), text), done(Fit(1)), wrote(Fit(1), text))
     assert stream.getvalue().count("| x\n") == 2 * MOST_OF_A_TASK and "more is in" not in stream.getvalue()
+
+
+def test_a_task_that_is_tried_again_and_again_has_two_lines():
+    stream = io.StringIO()
+    reporter = PlainReporter(stream)
+    feed(reporter, started({"Fit": 1}))
+    for attempt in range(1, 5):
+        feed(reporter, retried(Fit(1), attempt))
+        reporter.tick(T0 + 7 * attempt, lambda: running(Fit(1)))
+    feed(reporter, failed(Fit(1)))
+    assert stream.getvalue().splitlines()[1:] == [
+        "retrying Fit(seed=1, name='') in 1.0 s: attempt 1 failed: ValueError: no data",
+        "failed Fit(seed=1, name=''): ValueError: no data",
+    ]
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_under_github_actions_no_text_of_a_task_is_a_command(quiet):
+    stream = io.StringIO()
+    reporter = make_progress("none" if quiet else "plain", stream, environ={"GITHUB_ACTIONS": "true"})
+    evil = "::stop-commands::x\n  ::error::y\n\xa0::set-env name=x::y\nhello ##[error]z\n####[group]"
+    feed(reporter, started({"Fit": 1}), wrote(Fit(1, "##[error]"), evil), warned(evil))
+    feed(reporter, failed(Fit(1, "##[error]"), evil, evil, evil), over(1))
+    lines = stream.getvalue().splitlines()
+    assert not [line for line in lines if line.lstrip().startswith("::") or "##[" in line]
+    assert any(": :error::y" in line for line in lines)
+    assert any("hello ## [error]z" in line for line in lines)
+
+
+def test_elsewhere_the_text_of_a_task_is_as_it_is():
+    stream = io.StringIO()
+    reporter = make_progress("plain", stream, environ={})
+    feed(reporter, started({"Fit": 1}), failed(Fit(1), "one\n::two ##[three]"), over(1))
+    assert "  ::two ##[three]" in stream.getvalue().splitlines()

@@ -148,3 +148,11 @@ def test_without_past_durations_the_time_left_follows_the_pace():
     tally.add(done(Fit(1)))
     assert tally.remaining(T0 + 10) == 30
     assert tally_of(started({}, {"Fit": 1})).remaining(T0) is None
+
+
+def test_whatever_a_task_says_its_failure_has_few_and_short_lines():
+    endless = "".join(f"line {number} {'x' * 10_000}\n" for number in range(1_000))
+    tally = tally_of(started({"Fit": 1}), failed(Fit(1), endless, endless, endless), over(1))
+    lines = text_of(tally).splitlines()
+    assert len(lines) < 100 and max(map(len, lines)) < 2_100
+    assert "  ValueError: line 0 xxx" in text_of(tally) and "line 999 xxx" in text_of(tally)

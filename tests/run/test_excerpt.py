@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labtech_cli.run import excerpt
-from labtech_cli.run.excerpt import HEAD_BYTES, TAIL_BYTES, Excerpt, OutputFile
+from labtech_cli.run.excerpt import HEAD_BYTES, TAIL_BYTES, Excerpt, OutputFile, read_text
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_what_fits_is_whole_however_often_it_was_looked_at(file: OutputFile) -> 
     for number in range(50):
         os.write(file.fd, b"line %d\nand half a li" % number)
         pieces.append(made.look(file.size()))
-    pieces.append(made.end(file.size()))
+    pieces.append(made.end(file.text(0)))
     assert b"".join(pieces) == file.read(0, file.size())
     assert all(piece.endswith(b"\n") for piece in pieces[:-1])
 
@@ -35,14 +35,14 @@ def test_each_task_has_what_lies_between_its_offsets(file: OutputFile) -> None:
     os.write(file.fd, b"of the first")
     first, between = Excerpt(file, 0), file.size()
     os.write(file.fd, b"of the second\n")
-    assert Excerpt(file, between).end(file.size()) == b"of the second\n"
-    assert first.end(between) == b"of the first"
+    assert Excerpt(file, between).end(file.text(between)) == b"of the second\n"
+    assert first.end(read_text(file.fd, 0, between)) == b"of the first"
 
 
 def test_the_gap_has_a_line_of_its_own_and_no_character_is_cut(file: OutputFile) -> None:
     text = "€" * (HEAD_BYTES + TAIL_BYTES)
     os.write(file.fd, text.encode())
-    data = Excerpt(file, 0).end(file.size()).decode()
+    data = Excerpt(file, 0).end(file.text(0)).decode()
     before, gap, after = data.split("\n")
     assert gap == f"[... {3 * (len(text) - len(before) - len(after)):,} bytes left out ...]"
     assert set(before + after) == {"€"} and len(before) == HEAD_BYTES // 3 and len(after) == TAIL_BYTES // 3
@@ -59,7 +59,7 @@ def test_a_very_long_line_is_passed_on_in_pieces(file: OutputFile) -> None:
     os.write(file.fd, "é".encode() * 40_000 + b"\xc3")
     assert made.look(file.size()).decode() == "é" * 40_000
     os.write(file.fd, b"\xa9")
-    assert made.end(file.size()).decode() == "é"
+    assert made.end(file.text(0)).decode() == "é"
 
 
 def test_room_is_given_back_while_the_task_writes_and_what_is_kept_stays(file: OutputFile) -> None:
@@ -73,7 +73,7 @@ def test_room_is_given_back_while_the_task_writes_and_what_is_kept_stays(file: O
         pieces.append(made.look(file.size()))
         most = max(most, os.fstat(file.fd).st_blocks * 512)
     size = file.size()
-    pieces.append(made.end(size))
+    pieces.append(made.end(file.text(0)))
     assert size > 60 << 20
     if file._punches:  # else it is given back between tasks
         assert most < 16 << 20
@@ -90,11 +90,11 @@ def test_where_holes_cannot_be_made_all_is_read_and_given_back_between_tasks(
     for _ in range(4):
         os.write(file.fd, b"x" * (10 << 20))
         made.look(file.size())
-    assert made.end(file.size()).endswith(b"x" * 1000) and not file._punches
+    assert made.end(file.text(0)).endswith(b"x" * 1000) and not file._punches
     file.restart()
     assert file.size() == 0
     os.write(file.fd, b"anew")
-    assert Excerpt(file, 0).end(file.size()) == b"anew"
+    assert Excerpt(file, 0).end(file.text(0)) == b"anew"
 
 
 def test_it_is_looked_at_more_often_while_much_comes(file: OutputFile) -> None:
@@ -114,7 +114,7 @@ def test_nothing_is_lost_doubled_or_changed(pieces: list[tuple[bytes, bool]]) ->
             os.write(file.fd, data)
             if looked:
                 got.append(made.look(file.size()))
-        got.append(made.end(file.size()))
+        got.append(made.end(file.text(0)))
         file.close()
     whole, kept = b"".join(data for data, _ in pieces), b"".join(got)
     if len(whole) <= 150:

@@ -227,3 +227,36 @@ def test_slow_tasks_after_many_quick_ones_do_not_wait_in_one_workers_queue(tmp_p
     else:
         by_worker = Counter(pid for _, _, pid in began)
         assert len(began) == 60 and min(by_worker.values()) >= 15, by_worker
+
+
+_LIMITED = """
+import resource, sys
+from pathlib import Path
+from runner_kit import execute, make_lab
+from sample_tasks import Number
+from labtech_cli.errors import RunnerError
+limit, workers, runner, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
+resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+try:
+    result, _ = execute(make_lab(folder, runner, workers), [Number(value) for value in range(workers)])
+    print(result.counts["succeeded"])
+except RunnerError as error:
+    print(error)
+"""
+
+
+def run_with_few_files(folder: Path, limit: int, workers: int, runner: str) -> str:
+    command = [sys.executable, "-c", _LIMITED, str(limit), str(workers), runner, str(folder)]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("runner", [*PROCESS, "thread"])
+def test_more_workers_than_files_can_be_opened_for_are_refused(tmp_path: Path, runner: str) -> None:
+    assert run_with_few_files(tmp_path, 100, 4, runner) == "4"
+    said = run_with_few_files(tmp_path, 100, 90, runner)
+    needs = 90 if runner == "thread" else 270
+    assert said == (
+        f"90 workers need {needs} open files, and this process may have 100 open in all; "
+        "fewer workers (--workers), or a higher limit (ulimit -n)"
+    )

@@ -9,7 +9,8 @@ import pytest
 from runner_kit import execute, make_lab
 from sample_tasks import Tracked
 
-from labtech_cli.core.events import Outcome, Warned
+from labtech_cli.core.events import Failure, Outcome, Warned
+from labtech_cli.run.tracking import Tracking
 
 pytestmark = pytest.mark.slow
 
@@ -74,3 +75,17 @@ def test_a_server_that_is_away_is_a_warning_and_results_are_kept(
     assert result.exit_code == 0 and lab.load(tasks[1]) == 1
     (warning,) = log.of(Warned)
     assert warning.message.startswith("MLflow tracking is off for this run:")
+
+
+@pytest.mark.parametrize("kind", ["TaskDied", "TaskTimeout", "MemoryLimit", "OutOfMemory", None])
+def test_the_run_of_a_task_that_was_ended_is_closed(tmp_path: Path, own_mlflow: Any, kind: str | None) -> None:
+    tracking = Tracking(f"sqlite:///{tmp_path}/mlflow.db", "contract", "run", "name")
+    tracking.begin(str(tmp_path))
+    client = own_mlflow.MlflowClient()
+    experiment = client.get_experiment_by_name("contract").experiment_id
+    left, closed = (client.create_run(experiment).info.run_id for _ in range(2))
+    client.set_terminated(closed, "FINISHED")
+    failure = None if kind is None else Failure(kind, "it was ended")
+    for run in (left, closed):
+        tracking.ended(0, Tracked(1, {}), failure, run)
+    assert [client.get_run(run).info.status for run in (left, closed)] == ["FAILED" if kind else "KILLED", "FINISHED"]

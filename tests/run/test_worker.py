@@ -129,3 +129,10 @@ def test_a_traceback_starts_at_the_users_code_and_shows_causes(desk: Desk) -> No
 def test_an_endless_traceback_is_cut_in_the_middle() -> None:
     failure = describe_failure(ValueError("x" * 100_000))
     assert len(failure.traceback) < 40_000 and "characters left out" in failure.traceback
+
+
+def test_a_message_without_end_is_kept_at_both_ends() -> None:
+    failure = describe_failure(ValueError(f"first {'x' * 1_000_000} last"))
+    assert failure.message.startswith("first xxx") and failure.message.endswith("xxx last")
+    assert "characters left out ...]" in failure.message
+    assert len(failure.message) < 9_000 and len(failure.traceback) < 34_000
