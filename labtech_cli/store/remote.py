@@ -31,7 +31,7 @@ from labtech_cli.store import remote_aside
 from labtech_cli.store.blobs import Stored
 from labtech_cli.store.folder_place import FolderPlace
 from labtech_cli.store.links import link_on_the_way
-from labtech_cli.store.manifests import SCHEMA, Manifest, encode_task, is_digest, is_key, place_of
+from labtech_cli.store.manifests import SCHEMA, Manifest, is_digest, is_key, place_of
 from labtech_cli.store.object_place import ObjectPlace, shown, state_folder
 from labtech_cli.store.places import SCHEMES, Place
 from labtech_cli.store.records import (
@@ -47,10 +47,11 @@ from labtech_cli.store.records import (
     unreadable_row,
 )
 from labtech_cli.store.remote_commit import Commit
-from labtech_cli.store.remote_errors import VERSION, as_room_allows, check_version, told
+from labtech_cli.store.remote_errors import VERSION, check_version, told
 from labtech_cli.store.remote_index import Index
 from labtech_cli.store.remote_leases import Leases
 from labtech_cli.store.remote_moves import Moves
+from labtech_cli.store.remote_remove import as_room_allows, remove
 from labtech_cli.store.remote_runs import Runs
 from labtech_cli.store.remote_sweep import sweep_data
 from labtech_cli.store.storage import Claiming, Storage
@@ -230,11 +231,7 @@ class FsspecStorage(Storage):
     def remove(self, keys: Sequence[str]) -> int:
         found = self._index.results.some(keys) if self._exists() else {}
         if found:
-            with as_room_allows():
-                self._open()
-                self._place.put({place_of("tasks", key): encode_task(one.row) for key, one in found.items()})
-            self._place.remove([place_of("results", key) for key in found])
-            self._place.remove([name for one in found.values() for name in one.objects])
+            remove(self._place, found, self._open)
         return len(found)
 
     @told

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from labtech_cli.errors import LabtechError, StorageError
 from labtech_cli.store.manifests import SCHEMA
+from labtech_cli.store.remote_remove import FULL
 from labtech_cli.store.storage import Storage
 
 VERSION = "labtech.json"
 """The object that says which layout a storage has."""
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 P = ParamSpec("P")
 S = TypeVar("S", bound=Storage)
 T = TypeVar("T")
@@ -34,16 +32,6 @@ def told(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], 
             raise _error(self.describe(), error) from None
 
     return telling
-
-
-@contextmanager
-def as_room_allows() -> Iterator[None]:
-    """Where the disk is full, what is written inside is let go: who makes room must not need any."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
 
 
 def check_version(where: str, data: bytes) -> None:
@@ -70,7 +58,7 @@ def _error(where: str, error: Exception) -> StorageError:
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     reason = reason.splitlines()[0]
     hint = "check that it can be reached and written to, or choose another with --storage"
-    if getattr(error, "errno", None) in _FULL:
+    if getattr(error, "errno", None) in FULL:
         hint = "make room; what was saved before is safe"
     elif "redentials" in reason:
         hint = "give the credentials as the service expects them, for example in the environment"

@@ -220,6 +220,7 @@ def test_a_shared_folder_on_a_full_disk_can_be_emptied(small_disk: Path) -> None
     storage.leave()
     storage.close()
     assert set(make("file", folder).present()) == {keys[2]} and storage.aside() == []
+    assert set(storage.described()) == set(keys), "there was room for what stays of them afterwards"
     data = [item for item in folder.rglob("part-0") if item.is_file()]
     assert [keys[2] in str(item) for item in data] == [True]
     storage = make("file", folder)
