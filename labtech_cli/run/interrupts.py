@@ -47,6 +47,7 @@ class Interrupts:
         """Called with the exit status, on another thread, before this process ends where it is."""
         self._saved: dict[int, Any] = {}
         self._last: threading.Timer | None = None
+        self._leaves = False
         self._stderr: int | None = None
 
     def __enter__(self) -> Interrupts:
@@ -105,6 +106,7 @@ class Interrupts:
             self._end_soon()
         if self.level >= 3:
             self._leave()
+            return  # it is being done: this signal came in between
         if getattr(here, "in_task", False):  # the serial runner: nothing else happens until the task ends
             if self.level >= 2:
                 raise KeyboardInterrupt
@@ -118,7 +120,9 @@ class Interrupts:
 
     def _leave(self) -> None:
         """End this process now. Its workers end with it. What reads the run is told, as far as that takes no time."""
-        draws = self._draws()
+        if self._leaves:
+            return
+        self._leaves, draws = True, self._draws()
         try:
             if self.last_words is not None:  # by a thread: this one may be in the middle of what is needed for it
                 thread = threading.Thread(target=self.last_words, args=(self.exit_status,), daemon=True)

@@ -16,10 +16,14 @@ import atexit, os, signal, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 import labtech_cli as labtech
 
+def wait():  # in short sleeps: a signal that comes just before one is heard after it
+    for _ in range(1200):
+        time.sleep(0.05)
+
 class Slow:
     def __reduce__(self):
         open("started", "w").close()
-        time.sleep(60)
+        wait()
         return int, ()
 
 @labtech.task
@@ -33,7 +37,8 @@ class Leaves:
             ThreadPoolExecutor(1).submit(time.sleep, 60)
         if self.how == "waits for a pool":
             open("started", "w").close()
-            ThreadPoolExecutor(1).submit(time.sleep, 60).result()
+            ThreadPoolExecutor(1).submit(time.sleep, 60)
+            wait()
         atexit.register(lambda: open("at exit", "w").close())
         return self.how
 
@@ -46,7 +51,7 @@ class Stopped:
         open("started", "w").close()
         while True:
             try:
-                time.sleep(60)
+                wait()
             except KeyboardInterrupt as error:
                 if self.how == "exits":
                     sys.exit(1)
