@@ -117,10 +117,10 @@ class FileCapture:
         if size == start and not self._memory.pieces:
             return None
         text = read_text(self._fd, start, size)
-        lost = self._memory.not_in(text)
+        if text.before is not None or self._memory.not_in(text):  # the file was emptied: all in it came afterwards
+            text = read_text(self._fd, 0, size)
+            text = text._replace(before=self._memory.not_in(text))
         self._memory.clear()
-        if lost or text.before is not None:
-            return read_text(self._fd, 0, size)._replace(before=lost)
         return text
 
 

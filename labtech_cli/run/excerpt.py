@@ -30,6 +30,7 @@ _LONG_LINE = 1 << 16  # a line is passed on in one piece unless it is longer, or
 ROOM_BYTES = 8 << 20
 """How much room is given back at a time."""
 _PAGE = 1 << 16
+_FIRST_BYTES = 64
 EMPTIED = b"[... the task opened its output anew, which emptied it: what is missing here is lost ...]\n"
 _PUNCH = 0x02 | 0x01  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
 
@@ -120,6 +121,7 @@ class Excerpt:
         self._newline = True  # what was passed on ends in one
         self._size = start  # of the file when last looked at
         self._emptied = False
+        self._first = b""  # the beginning of what was passed on
 
     def look(self, size: int) -> bytes:
         """While the task runs and the file has this size: whole lines to pass on now."""
@@ -134,6 +136,7 @@ class Excerpt:
             self._open = size < limit
             data = data[: _cut(data, ends=not self._open)]
             self._next += len(data)
+            self._first = self._first or data[:_FIRST_BYTES]
             self._newline = data.endswith(b"\n") if data else self._newline
         if not self._open:
             self._freed = self._file.punch(self._freed, size - TAIL_BYTES)
@@ -161,7 +164,10 @@ class Excerpt:
 
     def _anew(self, text: Text) -> bytes:
         """The file was emptied: what it lost, as far as it is known and was not passed on, and what it has now."""
-        before = text.before or b"" if self._next == self._start else b""
+        before = text.before or b""
+        known = min(len(before), len(self._first))
+        if known and before[:known] == self._first[:known]:  # it was passed on while it was there
+            before = b""
         newline = b"" if (before.endswith(b"\n") if before else self._newline) else b"\n"
         after = Excerpt(self._file, text.start).end(text._replace(before=None))
         return before + newline + EMPTIED + after

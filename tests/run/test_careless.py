@@ -66,7 +66,7 @@ def test_a_process_that_is_forked_while_a_result_is_saved_ends_there(tmp_path: P
 
 @pytest.mark.parametrize("runner", [*PROCESS, "serial"])
 def test_a_task_that_empties_the_output_file_harms_no_other(tmp_path: Path, marks: Path, runner: str) -> None:
-    tasks: list[Any] = []
+    tasks: list[Any] = [EmptiesItsOutput(value) for value in range(100, 105)]  # which leave as much as they find
     for value in range(0, 30, 2):
         tasks += [Speaks(value, str(marks)), EmptiesItsOutput(value + 1)]
     _, log = execute(make_lab(tmp_path, runner), tasks)
@@ -85,7 +85,7 @@ def test_of_much_that_was_emptied_the_beginning_is_kept(tmp_path: Path, runner: 
     _, log = execute(make_lab(tmp_path, runner), [task, EmptiesItsOutput(1)])
     text = log.output(task)
     if before:
-        assert text.startswith("before 0 of 0\nbefore 1 of 0\n") and text.count(EMPTIED.decode()) == 1
+        assert "before 0 of 0\nbefore 1 of 0\n" in text and text.count(EMPTIED.decode()) == 1
     assert text.endswith("warn\n" + "".join(f"after {turn} of 0\n" for turn in range(after)))
     assert len(text) < HEAD_BYTES
 

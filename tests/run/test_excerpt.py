@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labtech_cli.run import excerpt
-from labtech_cli.run.excerpt import HEAD_BYTES, TAIL_BYTES, Excerpt, OutputFile, read_text
+from labtech_cli.run.excerpt import EMPTIED, HEAD_BYTES, TAIL_BYTES, Excerpt, OutputFile, read_text
 
 
 @pytest.fixture
@@ -125,3 +125,17 @@ def test_nothing_is_lost_doubled_or_changed(pieces: list[tuple[bytes, bool]]) ->
         assert whole.endswith(after) and len(after) <= 50
         heads = [head for head in (before, before[:-1]) if whole.startswith(head)]  # a newline may have been added
         assert len(whole) in [len(head) + int(number.replace(b",", b"")) + len(after) for head in heads]
+
+
+@pytest.mark.parametrize("looked", ["never", "before", "before and after", "after"])
+def test_of_a_file_that_was_emptied_nothing_is_lost_that_is_known(file: OutputFile, looked: str) -> None:
+    os.write(file.fd, b"of another\n")
+    made = Excerpt(file, file.size())
+    os.write(file.fd, b"printed\n")
+    data = made.look(file.size()) if "before" in looked else b""
+    os.ftruncate(file.fd, 0)
+    os.write(file.fd, b"anew\n" * 10)
+    if "after" in looked:
+        data += made.look(file.size())
+    data += made.end(file.text(0)._replace(before=b"printed\n"))
+    assert data.count(b"printed\n") == 1 and data.endswith(EMPTIED + b"anew\n" * 10)
