@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import signal
 import sys
 
-from labtech_cli.run.ending import leave
+from labtech_cli.run.ending import leave, was_interrupted
 
 
 def main() -> None:
@@ -20,10 +19,13 @@ def main() -> None:
         print(version_text())
         return
     status = 130
-    with contextlib.suppress(KeyboardInterrupt):  # that comes before or between the steps that expect it
+    try:
         from labtech_cli.cli.main import run
 
         status = run(sys.argv[1:])
+    except (KeyboardInterrupt, RuntimeError) as error:  # one that comes before or between the steps that expect it
+        if not was_interrupted(error):
+            raise
     signal.signal(signal.SIGINT, lambda *_: os._exit(status))  # what comes now changes nothing, and ends what hangs
     leave(status)
 

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from labtech_cli.cli.coerce import lighten
 from labtech_cli.errors import LabtechError, did_you_mean, nearest
+from labtech_cli.run.ending import was_interrupted
 
 COMMANDS: dict[str, dict[str, str]] = {
     "Run": {
@@ -136,7 +137,9 @@ def _run(arguments: Sequence[str]) -> int:
         return _draw_usage(error)
     except typer.Exit as error:
         return int(error.exit_code)
-    except (typer.Abort, KeyboardInterrupt):
+    except (KeyboardInterrupt, RuntimeError) as error:
+        if not isinstance(error, typer.Abort) and not was_interrupted(error):
+            raise
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:

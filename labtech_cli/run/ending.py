@@ -29,6 +29,13 @@ def leave(status: int) -> NoReturn:
         os._exit(status)
 
 
+def was_interrupted(error: BaseException) -> bool:
+    """Whether an exception is an interrupt: also as Python 3.11 tells of one that comes while a class is made."""
+    return isinstance(error, KeyboardInterrupt) or (
+        isinstance(error, RuntimeError) and isinstance(error.__cause__, KeyboardInterrupt)
+    )
+
+
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody reads it, or there is none

@@ -208,8 +208,22 @@ def zygotes(pid: int) -> list[int]:
     return found
 
 
-def test_ctrl_c_while_the_command_line_itself_is_imported_shows_no_traceback(cli: Cli) -> None:
-    cli.write("typer.py", 'open("importing", "w").close()\nimport time\ntime.sleep(60)\n')  # in the way of the real one
+WAITS = 'open("importing", "w").close()\nimport time\ntime.sleep(60)\n'
+IN_A_CLASS = """\
+class Field:
+    def __set_name__(self, owner, name):
+        open("importing", "w").close()
+        while True:
+            pass
+
+class Owner:
+    field = Field()
+"""
+
+
+@pytest.mark.parametrize("text", [WAITS, IN_A_CLASS], ids=["anywhere", "as-a-class-is-made"])
+def test_ctrl_c_while_the_command_line_itself_is_imported_shows_no_traceback(cli: Cli, text: str) -> None:
+    cli.write("typer.py", text)  # in the way of the real one
     process = cli.start("tasks", "slow.py")
     wait_until(lambda: (cli.folder / "importing").exists(), "it is imported")
     process.send_signal(signal.SIGINT)
