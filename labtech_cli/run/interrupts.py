@@ -47,6 +47,8 @@ class Interrupts:
         """Called with the exit status, on another thread, before this process ends where it is."""
         self._saved: dict[int, Any] = {}
         self._last: threading.Timer | None = None
+        self._ending = threading.Lock()
+        self._wakeup: int | None = None  # where signals are written to, as they come
         self._leaves = False
         self._stderr: int | None = None
 
@@ -59,6 +61,8 @@ class Interrupts:
             _entered = self
             with suppress(OSError):  # there may be none
                 self._stderr = os.dup(2)  # while tasks run, descriptor 2 and `sys.stderr` may lead elsewhere
+            if family.own_process:
+                self._listen()
             if self._draws() and signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL:
                 self._saved[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._pause)
         return self
@@ -70,6 +74,7 @@ class Interrupts:
         for number, handler in self._saved.items():
             signal.signal(number, handler)
         self._saved = {}
+        self._listen_no_more()
         if _entered is self:
             _entered = None
         if self._last is not None and family.own_process:
@@ -79,6 +84,28 @@ class Interrupts:
         if self._stderr is not None:
             os.close(self._stderr)
             self._stderr = None
+
+    def _listen(self) -> None:
+        """Hear of signals on another thread, too: while a task of this one is in C code, no handler is called."""
+        reading, self._wakeup = os.pipe()
+        os.set_blocking(self._wakeup, False)
+        signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
+        threading.Thread(target=self._hear, args=(reading,), name="labtech-signals", daemon=True).start()
+
+    def _listen_no_more(self) -> None:
+        if self._wakeup is not None:
+            signal.set_wakeup_fd(-1)
+            os.close(self._wakeup)
+            self._wakeup = None
+
+    def _hear(self, reading: int) -> None:
+        """A request to terminate holds whatever this process does."""
+        while heard := os.read(reading, 64):
+            for number in heard:
+                if number in (signal.SIGTERM, signal.SIGHUP) and number in self._saved:
+                    self.signal = self.signal or number
+                    self._end_soon()
+        os.close(reading)
 
     def _draws(self) -> bool:
         return self._screen is not None and self._screen.redraws and self._stderr is not None
@@ -113,7 +140,7 @@ class Interrupts:
             self._write(_OVER_LAST_ROW + _WAITING if self._draws() else _WAITING + b"\n")
 
     def _end_soon(self) -> None:
-        if self._last is None:
+        if self._ending.acquire(blocking=False):  # once, whichever thread is first
             self._last = threading.Timer(LEAVE_SECONDS, self._leave)
             self._last.daemon = True
             self._last.start()
@@ -158,6 +185,8 @@ def _after_fork_in_child() -> None:
     if _entered is not None:
         for number, handler in _entered._saved.items():
             signal.signal(number, handler if number == signal.SIGINT else signal.SIG_DFL)
+        if _entered._wakeup is not None:
+            signal.set_wakeup_fd(-1)  # what comes for the child is not the run's
         _entered = None
     _after_fork()
 

@@ -149,6 +149,31 @@ def test_a_task_in_this_process_that_cannot_be_stopped_is_left(
     assert workers(cli.folder) == []
 
 
+BUSY = """\
+import hashlib, os
+import labtech_cli as labtech
+
+@labtech.task
+class Busy:
+    def run(self):
+        open(f"started.{os.getpid()}", "w").close()
+        return hashlib.pbkdf2_hmac("sha256", b"a", b"b", 2_000_000_000)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["term", "hup"])
+def test_a_task_in_this_process_that_is_busy_in_c_code_does_not_hold_up_a_request_to_terminate(
+    cli: Cli, number: signal.Signals
+) -> None:
+    """Python calls no handler until the call returns, here in half an hour."""
+    cli.write("busy.py", BUSY)
+    process = cli.start("run", "busy.py:Busy", "--runner", "serial")
+    wait_until(lambda: len(started(cli.folder)) == 1, "the task has started")
+    process.send_signal(number)
+    finish(process, 20).check(128 + number)
+    assert "interrupted" in cli("runs", "ls").check().out
+
+
 @pytest.mark.parametrize("runner", ["process", "spawn", "fork-per-task"])
 def test_no_process_outlives_a_command_that_is_killed(slow: Cli, runner: str) -> None:
     process = begin(slow, 60, "--runner", runner)
