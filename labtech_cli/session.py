@@ -15,7 +15,8 @@ from labtech_cli.core.events import Counts, Event, Outcome, RunFinished, RunStar
 from labtech_cli.core.plan import Action, Plan, Why, longest_paths
 from labtech_cli.core.present import render
 from labtech_cli.core.schedule import Schedule
-from labtech_cli.errors import DamagedResult, RunnerError, StaleResults
+from labtech_cli.errors import RunnerError, StaleResults
+from labtech_cli.inputs import verify_inputs
 from labtech_cli.outcome import RunResult
 from labtech_cli.prepared import Prepared
 from labtech_cli.report.base import FanOut
@@ -31,7 +32,6 @@ from labtech_cli.run.teller import Sinks, Teller
 from labtech_cli.run.tracking import Tracking
 from labtech_cli.runs import keeper
 from labtech_cli.staleness import Staleness
-from labtech_cli.store.blobs import Stored, verify
 
 if TYPE_CHECKING:
     from labtech_cli.lab import Lab
@@ -54,7 +54,7 @@ class Session:
         self._digests: list[str] = []
 
     def execute(self, zygote: Any) -> RunResult:
-        stale, damaged = self._stale(), self._verify_inputs()
+        stale, damaged = self._stale(), verify_inputs(self.lab, self.prepared)
         counts = self.prepared.plan.counts
         if not counts[Action.RUN]:
             if counts[Action.LOAD]:
@@ -66,7 +66,7 @@ class Session:
         needs = [key for key, action in self._actions() if action is not Action.UNTOUCHED]
         self.storage.enter(needs)
         if not self.storage.alone() and self._look_again():
-            stale, damaged = self._stale(), [*damaged, *self._verify_inputs()]
+            stale, damaged = self._stale(), [*damaged, *verify_inputs(self.lab, self.prepared)]
             self._budget = self._make_budget()
         folders = [place.folder for place in self.lab.modules if getattr(place, "folder", "")]
         self.origin = Origin(folders[0] if folders else None)
@@ -283,32 +283,6 @@ class Session:
         counts[Outcome.CANCELLED] += len(loaded) + sum(runs) - sum(counts.values())
         return counts
 
-    def _verify_inputs(self) -> list[str]:
-        """Check every result the plan would load; what is damaged is set aside and planned to run."""
-        messages: list[str] = []
-        while True:
-            plan = self.prepared.plan
-            before = len(messages)
-            for task, stored in self.lab.stored([plan.graph.tasks[number] for number in plan.numbers(Action.LOAD)]):
-                if stored is not None:
-                    self.lab.trust.check(task._labtech_key, stored)
-                    if _damage(stored) is None or not self._set_aside(task):
-                        continue
-                self.prepared.present.pop(task._labtech_key, None)
-                what = "is gone" if stored is None else "was damaged: set aside"
-                messages.append(f"the result of {render(task, 100)} {what}, computed again")
-            if len(messages) == before:
-                return messages
-            self.prepared.replan()
-
-    def _set_aside(self, task: Any) -> bool:
-        """Set a damaged result aside, unless another run has put a good one in its place a moment ago."""
-        for _, stored in self.lab.stored([task]):
-            if stored is not None and _damage(stored) is None:
-                return False
-            self.storage.set_aside(task._labtech_key)
-        return True
-
     def _schedule(self, runs: bytearray) -> Schedule:
         graph = self.prepared.plan.graph
         priority = longest_paths(graph, runs, self.prepared.seconds.__getitem__)
@@ -344,11 +318,3 @@ class Session:
 
     def _emit(self, event: Event) -> None:
         self.fan_out.handle(event)
-
-
-def _damage(stored: Stored) -> str | None:
-    try:
-        verify(stored)
-    except DamagedResult as error:
-        return str(error)
-    return None

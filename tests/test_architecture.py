@@ -35,6 +35,7 @@ MAY: dict[str, list[str]] = {
     "recorded": ["code", "core", "store", "errors", "names"],
     "staleness": ["recorded", "code", "core", "store", "errors", "names"],
     "prepared": ["core", "store", "run", "staleness", "errors"],
+    "inputs": ["prepared", "core", "store", "errors", "lab"],
     "adoption": ["staleness", "recorded", "core", "store", "errors"],
     "runs": ["report", "run.origin", "store", "core", "errors", "names", "_version"],
     "lab": [
@@ -44,8 +45,7 @@ MAY: dict[str, list[str]] = {
     "outcome": ["core", "store", "run", "errors", "lab"],
     "session": [
         *("core", "code", "store", "run", "report", "project", "lab", "outcome", "staleness", "adoption", "runs"),
-        "prepared",
-        *("errors", "names", "plugins", "alias", "log"),
+        *("prepared", "inputs", "errors", "names", "plugins", "alias", "log"),
     ],
     "cache": ["store"],
     "storage": ["store"],

@@ -164,6 +164,7 @@ def test_ctrl_z_gives_the_terminal_back_and_fg_draws_the_display_anew(show: Show
         terminal.until(lambda: terminal.screen.cursor.hidden and terminal.lines[-1].startswith("total "))
         assert len(terminal.everything) > above
         terminal.child.sendintr()
+        terminal.until(lambda: any("again to stop" in line for line in terminal.lines))
         terminal.child.sendintr()
         terminal.until(lambda: terminal.lines[-1] == "ready>")
         assert not terminal.screen.cursor.hidden
