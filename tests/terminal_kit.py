@@ -89,10 +89,14 @@ class Terminal:
         return not left and not self.screen.cursor.hidden and pyte.modes.DECAWM in self.screen.mode
 
     def press_until_it_ends(self, key: str) -> None:
-        """Press Ctrl and a key again and again; those that come too quickly count as one."""
-        self.child.sendcontrol(key)
-        while self._read(0.2):
+        """Press Ctrl and a key again and again, as fast as a finger can: with each Ctrl-C a terminal drops what was
+        written to it and not yet read, so faster ones may take the last words away."""
+        while True:
             self.child.sendcontrol(key)
+            next_time = time.monotonic() + 0.3
+            while time.monotonic() < next_time:
+                if not self._read(0.05):
+                    return
 
     def _read(self, seconds: float = 5.0) -> bool:
         try:

@@ -48,6 +48,7 @@ class Interrupts:
         self._saved: dict[int, Any] = {}
         self._last: threading.Timer | None = None
         self._ending = threading.Lock()
+        self._drew = False  # whether the cursor is to be shown again where this process ends
         self._wakeup: int | None = None  # where signals are written to, as they come
         self._leaves = False
         self._stderr: int | None = None
@@ -155,9 +156,9 @@ class Interrupts:
                 thread = threading.Thread(target=self.last_words, args=(self.exit_status,), daemon=True)
                 thread.start()
                 thread.join(_LAST_SECONDS)
-            if draws:
-                self._write(_SHOW_CURSOR)
         finally:
+            if self._drew:
+                self._write(_SHOW_CURSOR)
             os._exit(self.exit_status)
 
     @property
