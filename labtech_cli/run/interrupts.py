@@ -48,7 +48,6 @@ class Interrupts:
         self._saved: dict[int, Any] = {}
         self._last: threading.Timer | None = None
         self._ending = threading.Lock()
-        self._drew = False  # whether the cursor is to be shown again where this process ends
         self._wakeup: int | None = None  # where signals are written to, as they come
         self._leaves = False
         self._stderr: int | None = None
@@ -156,9 +155,9 @@ class Interrupts:
                 thread = threading.Thread(target=self.last_words, args=(self.exit_status,), daemon=True)
                 thread.start()
                 thread.join(_LAST_SECONDS)
-        finally:
-            if self._drew:
+            if draws:
                 self._write(_SHOW_CURSOR)
+        finally:
             os._exit(self.exit_status)
 
     @property
