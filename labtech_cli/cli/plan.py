@@ -32,6 +32,7 @@ from labtech_cli.cli.shared import (
 )
 
 if TYPE_CHECKING:
+    from labtech_cli.core.schedule import Demands
     from labtech_cli.core.shard import Shard
     from labtech_cli.lab import Lab
     from labtech_cli.prepared import Prepared
@@ -100,8 +101,9 @@ def show_plan(
 
             found = only_failed(lab, found)
         found, prepared = prepare(lab, found, Policy(*reruns), shard, look=True)
+        demands, refusal = _demands(lab, prepared)
         if format == "json":
-            write_json(_document(lab, prepared, found.names), out)
+            write_json(_document(lab, prepared, demands, found.names), out)
         else:
             rows = _type_rows(prepared)
             if tasks or format == "jsonl":
@@ -109,32 +111,40 @@ def show_plan(
             write_rows(rows, None, format, out, schema=SCHEMA, key="tasks" if tasks else "types")
             if format == "table":
                 out.flush()
-                print(_totals(lab, prepared), file=sys.stderr)
-            _warn(lab, prepared)
+                print(_totals(lab, prepared, demands), file=sys.stderr)
+            _warn(lab, prepared, refusal)
         lab.close()
     return prepared.plan.counts[Action.RUN]
 
 
-def _warn(lab: Lab, prepared: Prepared) -> None:
-    """Say what a run would, and where the code cannot be followed."""
+def _demands(lab: Lab, prepared: Prepared) -> tuple[Demands, str]:
+    """What a run's tasks take of what is scarce here; where it would be refused, that they take nothing, and why."""
+    from labtech_cli.core.schedule import Demands
     from labtech_cli.errors import LabError
+
+    try:
+        return prepared.budget(lab.resources, lab.workers).demands(), ""
+    except LabError as error:
+        return Demands(), str(error)
+
+
+def _warn(lab: Lab, prepared: Prepared, refusal: str) -> None:
+    """Say what a run would, and where the code cannot be followed."""
     from labtech_cli.report.words import count
 
     refused = "; a run would be refused: on_code_change is 'error'" if lab.on_code_change == "error" else ""
     for message in prepared.staleness.messages(prepared.plan) if lab.on_code_change != "ignore" else ():
         print(f"warning: {message}{refused}", file=sys.stderr)
-    try:
-        prepared.budget(lab.resources, lab.workers)
-    except LabError as error:
-        print(f"warning: a run here would be refused: {error}", file=sys.stderr)
+    if refusal:
+        print(f"warning: a run here would be refused: {refusal}", file=sys.stderr)
     unsure = {place for known in prepared.staleness.codes.types.values() for place in known.unsure}
     if unsure:
         places = count(len(unsure), "place")
         print(f"changes beyond {places} in the code would go unseen: 'labtech why' lists them", file=sys.stderr)
 
 
-def _document(lab: Lab, prepared: Prepared, names: Sequence[str]) -> dict[str, Any]:
-    wall, critical = _estimate(lab, prepared) if prepared.known else (None, None)
+def _document(lab: Lab, prepared: Prepared, demands: Demands, names: Sequence[str]) -> dict[str, Any]:
+    wall, critical = prepared.estimate(lab.workers, demands) if prepared.known else (None, None)
     return {
         "schema": SCHEMA,
         "targets": list(names),
@@ -144,18 +154,6 @@ def _document(lab: Lab, prepared: Prepared, names: Sequence[str]) -> dict[str, A
         "estimated_wall_seconds": wall,
         "critical_path_seconds": critical,
     }
-
-
-def _estimate(lab: Lab, prepared: Prepared) -> tuple[float, float]:
-    """Of a run here. Where the run would be refused, `_warn` says so, and this of one with all it asks for."""
-    from labtech_cli.core.schedule import Demands
-    from labtech_cli.errors import LabError
-
-    try:
-        demands = prepared.budget(lab.resources, lab.workers).demands()
-    except LabError:
-        demands = Demands()
-    return prepared.estimate(lab.workers, demands)
 
 
 def _type_rows(prepared: Prepared) -> list[dict[str, Any]]:
@@ -197,14 +195,14 @@ def task_rows(lab: Lab, prepared: Prepared, *, flat: bool = False, whole: bool =
     return rows
 
 
-def _totals(lab: Lab, prepared: Prepared) -> str:
+def _totals(lab: Lab, prepared: Prepared, demands: Demands) -> str:
     from labtech_cli.core.plan import Action
     from labtech_cli.report.words import duration
 
     counts = prepared.plan.counts
     text = f"{counts[Action.RUN]} to run, {counts[Action.LOAD]} to load, {counts[Action.UNTOUCHED]} untouched"
     if counts[Action.RUN] and prepared.known:
-        wall, critical = _estimate(lab, prepared)
+        wall, critical = prepared.estimate(lab.workers, demands)
         cpu = sum([prepared.seconds[number] for number in prepared.plan.numbers(Action.RUN)])
         text += (
             f"; about {duration(wall)} with {lab.workers} workers"
