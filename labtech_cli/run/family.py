@@ -47,14 +47,20 @@ def below(pid: int) -> Iterator[int]:
 
 
 def _children_of(pid: int) -> list[int]:
-    found: list[int] = []
-    try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
-                found.extend(map(int, file.read().split()))
-    except OSError:  # it has ended meanwhile, or this system has no such files
-        return [] if _TELLS_CHILDREN else _children_without_proc(pid)
-    return found
+    if not _TELLS_CHILDREN:
+        return _children_without_proc(pid)
+    while True:
+        found: list[int] = []
+        try:
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                    found.extend(map(int, file.read().split()))
+            return found
+        except PermissionError:  # it is not ours to look at
+            return []
+        except OSError:  # a thread has ended meanwhile, and others have its children now; or the whole process has
+            if not os.path.exists(f"/proc/{pid}/task"):
+                return []
 
 
 def _children_without_proc(pid: int) -> list[int]:
